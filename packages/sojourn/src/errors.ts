@@ -1,0 +1,80 @@
+/**
+ * Three kinds, three shapes: a refusal is a value, a fault is a throw, misuse is a `TypeError` at construction.
+ * No credential, hash, key or user data enters any message.
+ */
+
+/**
+ * - `ERR_STORE`: the store failed or did not answer in time
+ * - `ERR_CONFLICT`: a login replaced the session while this request was changing it; the change was not kept
+ * - `ERR_LIMIT`: the user is at the limit of sessions, and the policy is `reject`
+ * - `ERR_LATE`: the session was changed after the response's headers had left
+ * - `ERR_DATA`: the data cannot be kept (not JSON, too large, refused by the schema) or a kept one cannot be read
+ */
+export type FaultCode = 'ERR_STORE' | 'ERR_CONFLICT' | 'ERR_LIMIT' | 'ERR_LATE' | 'ERR_DATA'
+
+const STATUS: Record<FaultCode, number> = {
+  ERR_STORE: 503,
+  ERR_CONFLICT: 409,
+  ERR_LIMIT: 409,
+  ERR_LATE: 500,
+  ERR_DATA: 500,
+}
+
+/** Something failed; nobody is logged out by it and no cookie is cleared. Adapters answer with `status`. */
+export class Fault extends Error {
+  override readonly name: string = 'Fault'
+  readonly code: FaultCode
+  /** The HTTP status that says it. */
+  readonly status: number
+
+  constructor(code: FaultCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.code = code
+    this.status = STATUS[code]
+  }
+}
+
+/** The session was changed after its commit: the headers have left, and the change could only vanish. */
+export class SessionCommittedError extends Fault {
+  override readonly name: string = 'SessionCommittedError'
+
+  constructor(what: string) {
+    super(
+      'ERR_LATE',
+      `${what} came after the response's headers had left, so it cannot be kept; change the session before the first byte is written`,
+    )
+  }
+}
+
+/** A response that says what went wrong, as RFC 9457 problem details. */
+export interface Problem {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+/** The answer to a fault or to a refused request. Says nothing of the cause (ASVS 16.5.1). */
+export function problem(status: number, title: string, detail?: string, headers: Record<string, string> = {}): Problem {
+  return {
+    status,
+    headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store', ...headers },
+    body: JSON.stringify({ type: 'about:blank', title, status, ...(detail === undefined ? {} : { detail }) }),
+  }
+}
+
+/** The answer to whatever a commit or an opening threw. */
+export function problemOf(error: unknown): Problem {
+  if (!(error instanceof Fault)) return problem(500, 'Internal Server Error')
+  switch (error.code) {
+    case 'ERR_STORE':
+      return problem(503, 'Service Unavailable', 'Sessions cannot be reached just now. You are still signed in; try again in a moment.', {
+        'retry-after': '1',
+      })
+    case 'ERR_CONFLICT':
+      return problem(409, 'Conflict', 'You signed in while this was under way, so it was not kept. Please do it again.')
+    case 'ERR_LIMIT':
+      return problem(409, 'Conflict', 'You are signed in on as many devices as are allowed. End one of them first.')
+    default:
+      return problem(500, 'Internal Server Error')
+  }
+}

@@ -1,0 +1,2 @@
+export type * from './types.js'
+export { Fault, type FaultCode, SessionCommittedError } from './errors.js'
