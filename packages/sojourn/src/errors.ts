@@ -24,13 +24,15 @@ const STATUS: Record<FaultCode, number> = {
 export class Fault extends Error {
   override readonly name: string = 'Fault'
   readonly code: FaultCode
-  /** The HTTP status that says it. */
+  /** The HTTP status that says it; frameworks that answer errors by `status` and `headers` answer rightly. */
   readonly status: number
+  readonly headers: Readonly<Record<string, string>>
 
   constructor(code: FaultCode, message: string, options?: ErrorOptions) {
     super(message, options)
     this.code = code
     this.status = STATUS[code]
+    this.headers = code === 'ERR_STORE' ? { 'retry-after': '1' } : {}
   }
 }
 
@@ -65,16 +67,24 @@ export function problem(status: number, title: string, detail?: string, headers:
 /** The answer to whatever a commit or an opening threw. */
 export function problemOf(error: unknown): Problem {
   if (!(error instanceof Fault)) return problem(500, 'Internal Server Error')
-  switch (error.code) {
-    case 'ERR_STORE':
-      return problem(503, 'Service Unavailable', 'Sessions cannot be reached just now. You are still signed in; try again in a moment.', {
-        'retry-after': '1',
-      })
-    case 'ERR_CONFLICT':
-      return problem(409, 'Conflict', 'You signed in while this was under way, so it was not kept. Please do it again.')
-    case 'ERR_LIMIT':
-      return problem(409, 'Conflict', 'You are signed in on as many devices as are allowed. End one of them first.')
-    default:
-      return problem(500, 'Internal Server Error')
-  }
+  const { title, detail } = ANSWER[error.code]
+  return problem(error.status, title, detail, error.headers)
+}
+
+const OURS = { title: 'Internal Server Error', detail: undefined }
+const ANSWER: Record<FaultCode, { title: string; detail: string | undefined }> = {
+  ERR_STORE: {
+    title: 'Service Unavailable',
+    detail: 'Sessions cannot be reached just now. Nobody was signed out; try again in a moment.',
+  },
+  ERR_CONFLICT: {
+    title: 'Conflict',
+    detail: 'A sign-in, or many requests at once, came between, so this was not kept. Please do it again.',
+  },
+  ERR_LIMIT: {
+    title: 'Conflict',
+    detail: 'You are signed in on as many devices as are allowed. End one of them first.',
+  },
+  ERR_LATE: OURS,
+  ERR_DATA: OURS,
 }

@@ -1,2 +1,12 @@
+/** Sojourn: sessions for TypeScript servers. */
+export { Fault, type FaultCode, type Problem, problem, problemOf, SessionCommittedError } from './errors.js'
+export type { Listener } from './events.js'
+export { generateSecret, type Key, type Keys } from './keys.js'
+export type { StandardSchema } from './schema.js'
+export type { LoginOptions, Session } from './session.js'
+export { type CsrfOptions, createSessions, type SessionInfo, type Sessions, type SessionsOptions } from './sessions.js'
+export { type OpaqueOptions, opaque } from './strategy/opaque.js'
+export type { TimeoutPreset } from './timeouts.js'
+export { type CookieOptions, cookie } from './transport/cookie.js'
 export type * from './types.js'
-export { Fault, type FaultCode, SessionCommittedError } from './errors.js'
+export type { Visit } from './visit.js'

@@ -60,7 +60,9 @@ export interface Store {
   /** `true` for exactly one of several callers. */
   delete(id: string): Awaitable<boolean>
   /** The live records of one user, or of everybody, in no particular order. */
-  list?(userId?: string): Iterable<[id: string, record: SessionRecord]> | AsyncIterable<[id: string, record: SessionRecord]>
+  list?(
+    userId?: string,
+  ): Iterable<[id: string, record: SessionRecord]> | AsyncIterable<[id: string, record: SessionRecord]>
   /**
    * Ends every session of the user but `except`, and says how many. Nothing issued before it is honoured after it,
    * even if it raced with a commit.
@@ -83,6 +85,8 @@ export interface State {
   readonly record: SessionRecord
   /** The sliding write is due: a tenth of the idle timeout has gone by since the last one. */
   readonly due: boolean
+  /** The same identifier under the current key, where the one that came was signed with an older key. */
+  readonly reissue?: string | undefined
 }
 
 /** An identifier made before its session is written, so that a page can already name it. */
@@ -95,8 +99,8 @@ export interface Minted {
 export interface Draft {
   /** What was opened; absent when there was nothing to open. */
   readonly state: State | undefined
-  /** The request came with an identifier that a login has just replaced: creating a guest would overwrite that login. */
-  readonly replaced: boolean
+  /** Why what the request carried was not honoured, where it was not. */
+  readonly refused: Refusal | undefined
   readonly intent: 'keep' | 'login' | 'rotate' | 'logout'
   /** The identifier to create under, where one was already minted. */
   readonly minted: Minted | undefined
@@ -113,7 +117,7 @@ export interface Draft {
 
 /** What the commit came to. `give` sets the credential, `clear` unsets it, `keep` leaves the client as it is. */
 export type Outcome =
-  | { readonly kind: 'keep'; readonly state?: State | undefined }
+  | { readonly kind: 'keep' }
   | { readonly kind: 'give'; readonly credential: string; readonly state: State }
   | { readonly kind: 'clear' }
   | { readonly kind: 'ended' }
@@ -133,8 +137,8 @@ export interface Strategy {
 /** The least that an adapter offers: one request, and the headers of its response. Header names are lower case. */
 export interface Exchange {
   readonly method: string
-  /** Whether the request came over TLS, as far as the adapter was told to trust what says so. */
-  readonly secure: boolean
+  /** Whether the request came over TLS, as far as the adapter can tell; a configured `origin` has the last word. */
+  secure: boolean
   /** The path with its query, as sent. */
   readonly url: string
   readonly ip: string | undefined
@@ -148,8 +152,11 @@ export interface Exchange {
   cookies(): string[]
   /** Replaces all `Set-Cookie` lines. */
   setCookies(lines: string[]): void
-  /** Told once, before the first change that a commit may have to write: from here on the headers must wait. */
-  hold?(): void
+  /**
+   * Asked once, before the first thing that a commit may have to write: from here on the headers must wait for it.
+   * `false`: they have left already.
+   */
+  hold?(): boolean
 }
 
 /** What a transport puts on a response. */
@@ -234,7 +241,11 @@ export type EventBody =
       /** How many, where a call ended several at once. */
       readonly count?: number
     }
-  | { readonly type: 'refused'; readonly reason: Refusal | 'cross-origin' | 'csrf-token'; readonly ip?: string | undefined }
+  | {
+      readonly type: 'refused'
+      readonly reason: Refusal | 'cross-origin' | 'csrf-token'
+      readonly ip?: string | undefined
+    }
   | { readonly type: 'fault'; readonly code: string; readonly message: string }
 
 /** An event as listeners receive it, with the time at which it happened. */

@@ -1,0 +1,112 @@
+/** Sessions under handlers that take a `Request` and give a `Response`: Hono, edge runtimes, and anything like them. */
+import { Fault, type Problem, problemOf } from '../errors.js'
+import type { Sessions } from '../sessions.js'
+import type { Exchange } from '../types.js'
+
+/** A fetch handler, with whatever else its runtime passes along. */
+export type FetchHandler<Rest extends unknown[]> = (request: Request, ...rest: Rest) => Response | Promise<Response>
+
+/** Options of `fetch`. */
+export interface FetchOptions<Rest extends unknown[]> {
+  /** Who is on the other side: a `Request` does not say. Default: nobody knows, and `https:` in the URL means secure. */
+  peer?: (request: Request, ...rest: Rest) => { ip?: string | undefined; secure?: boolean | undefined }
+}
+
+/**
+ * Puts sessions in front of a handler, which finds its own with `sessions.of(request)`. Requests of other sites are
+ * answered 403 before it. The session is committed when the handler has given its response, before the body is sent:
+ * a body that is still being streamed can read the session and no longer change it.
+ */
+export function fetch<Data extends object, Rest extends unknown[] = []>(
+  sessions: Sessions<Data>,
+  handler: FetchHandler<Rest>,
+  options: FetchOptions<Rest> = {},
+): (request: Request, ...rest: Rest) => Promise<Response> {
+  return async (request, ...rest) => {
+    const x = new FetchExchange(request, options.peer?.(request, ...rest) ?? {})
+    const visit = sessions.begin(x, request)
+    const refusal = visit.guard()
+    if (refusal) return x.finish(respond(refusal))
+    try {
+      const response = x.finish(await handler(request, ...rest))
+      await visit.commit()
+      return response
+    } catch (error) {
+      if (error instanceof Fault) return respond(problemOf(error))
+      throw error
+    }
+  }
+}
+
+function respond({ status, headers, body }: Problem): Response {
+  return new Response(body, { status, headers })
+}
+
+class FetchExchange implements Exchange {
+  readonly ip: string | undefined
+  secure: boolean
+  readonly #request: Request
+  /** What was set before there was a response; then the response's own headers. */
+  #headers = new Headers()
+
+  constructor(request: Request, peer: { ip?: string | undefined; secure?: boolean | undefined }) {
+    this.#request = request
+    this.ip = peer.ip
+    this.secure = peer.secure ?? request.url.startsWith('https:')
+  }
+
+  get method(): string {
+    return this.#request.method
+  }
+
+  get url(): string {
+    const { pathname, search } = new URL(this.#request.url)
+    return pathname + search
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#request.headers.get(name)
+    // A Request made from elsewhere may lack Host; its URL has it.
+    if (value === null) return name === 'host' ? new URL(this.#request.url).host : undefined
+    return value
+  }
+
+  get(name: string): string | undefined {
+    return this.#headers.get(name) ?? undefined
+  }
+
+  set(name: string, value: string): void {
+    this.#headers.set(name, value)
+  }
+
+  cookies(): string[] {
+    return this.#headers.getSetCookie()
+  }
+
+  setCookies(lines: string[]): void {
+    this.#headers.delete('set-cookie')
+    for (const line of lines) this.#headers.append('set-cookie', line)
+  }
+
+  /** Goes on with the headers of the handler's response, which win over what was set before it. */
+  finish(given: Response): Response {
+    const response = changeable(given)
+    const { headers } = response
+    for (const [name, value] of this.#headers) {
+      if (name === 'set-cookie') headers.append(name, value)
+      else if (!headers.has(name)) headers.set(name, value)
+    }
+    this.#headers = headers
+    return response
+  }
+}
+
+/** Redirects and responses that came from elsewhere have headers that cannot be changed: those are copied. */
+function changeable(response: Response): Response {
+  try {
+    response.headers.delete('x-sojourn-probe')
+    return response
+  } catch {
+    return new Response(response.body, response)
+  }
+}

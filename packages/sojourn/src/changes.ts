@@ -1,0 +1,129 @@
+/**
+ * What a request changed, key by key. Two requests that change different keys both survive a conflict, because only a
+ * request's own changes are done again over the newer record; `update` does even the same key again, exactly.
+ * Only keys that were touched are ever compared, so that reading costs next to nothing at commit.
+ */
+import { checkValue } from './codec.js'
+import { SessionCommittedError } from './errors.js'
+
+export type Fields = Record<string, unknown>
+type Update = (value: unknown) => unknown
+
+/** One object of a session's content (its data, or its flash values), and what became of it. */
+export class Changes {
+  /** The object for the app: it reads and writes the fields, and takes note. */
+  readonly view: Fields
+  readonly #name: string
+  readonly #touch: () => void
+  readonly #fields: Fields
+  /** Keys whose objects were handed out, and may have been changed inside, with their text before that. */
+  readonly #lent = new Map<string, string>()
+  /** Changed keys: with the functions to run again, or `null` where the present value is what counts. */
+  readonly #changed = new Map<string, Update[] | null>()
+  #committed = false
+
+  /** `touch` is called before anything that may come to a change. */
+  constructor(name: string, fields: Fields, touch: () => void) {
+    this.#name = name
+    this.#fields = fields
+    this.#touch = touch
+    this.view = new Proxy(fields, {
+      get: (target, key) => (typeof key === 'string' ? this.#read(key) : Reflect.get(target, key)),
+      set: (_, key, value) => typeof key === 'string' && this.assign(key, value),
+      defineProperty: (_, key, { value }) => typeof key === 'string' && this.assign(key, value),
+      deleteProperty: (_, key) => typeof key === 'string' && this.remove(key),
+      setPrototypeOf: () => false,
+    })
+  }
+
+  /** Sets a key. Throws `ERR_DATA` at once for what cannot be kept, where the stack still shows who did it. */
+  assign(key: string, value: unknown): true {
+    this.#begin(key)
+    checkValue(`${this.#name}.${key}`, value)
+    this.#changed.set(key, null)
+    define(this.#fields, key, value)
+    return true
+  }
+
+  remove(key: string): true {
+    this.#begin(key)
+    this.#changed.set(key, null)
+    delete this.#fields[key]
+    return true
+  }
+
+  /** Sets a key to `fn` of its value, and remembers `fn`: on a conflict it is run again over the newer value. */
+  update(key: string, fn: Update): unknown {
+    this.#begin(key)
+    this.#noteMutation(key)
+    const value = fn(own(this.#fields, key))
+    checkValue(`${this.#name}.${key}`, value)
+    const earlier = this.#changed.get(key)
+    if (earlier !== null) this.#changed.set(key, [...(earlier ?? []), fn])
+    define(this.#fields, key, value)
+    this.#lent.delete(key)
+    return this.#read(key)
+  }
+
+  /** Whether anything differs from what was opened. */
+  get dirty(): boolean {
+    for (const key of this.#lent.keys()) this.#noteMutation(key)
+    return this.#changed.size > 0
+  }
+
+  /** Does this request's changes again, over `base`. */
+  replay(base: Fields): void {
+    if (!this.dirty) return
+    for (const [key, updates] of this.#changed) {
+      const value = updates === null ? own(this.#fields, key) : updates.reduce((value, fn) => fn(value), own(base, key))
+      checkValue(`${this.#name}.${key}`, value)
+      if (value === undefined) delete base[key]
+      else define(base, key, value)
+    }
+  }
+
+  /** After the commit: whoever still holds an object of this session gets an error, not silence, for changing it. */
+  close(): void {
+    this.#committed = true
+    for (const key of this.#lent.keys()) deepFreeze(own(this.#fields, key))
+  }
+
+  /** Inherited names are no data: `data.__proto__` and `data.constructor` lead nowhere (A-72). */
+  #read(key: string): unknown {
+    const value = own(this.#fields, key)
+    if (typeof value !== 'object' || value === null) return value
+    if (this.#committed) return deepFreeze(value)
+    if (!this.#lent.has(key)) {
+      this.#touch()
+      this.#lent.set(key, JSON.stringify(value))
+    }
+    return value
+  }
+
+  #begin(key: string): void {
+    if (this.#committed) throw new SessionCommittedError(`a change of session.${this.#name}.${key}`)
+    this.#touch()
+  }
+
+  #noteMutation(key: string): void {
+    const before = this.#lent.get(key)
+    if (before !== undefined && before !== JSON.stringify(own(this.#fields, key))) this.#changed.set(key, null)
+  }
+}
+
+function own(fields: Fields, key: string): unknown {
+  return Object.hasOwn(fields, key) ? fields[key] : undefined
+}
+
+/** Defines rather than assigns, so that `__proto__` becomes an ordinary key of this object alone (A-72). */
+function define(fields: Fields, key: string, value: unknown): void {
+  Object.defineProperty(fields, key, { value, writable: true, enumerable: true, configurable: true })
+}
+
+function deepFreeze(value: unknown): unknown {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const inner of Object.values(value)) deepFreeze(inner)
+  }
+  return value
+}

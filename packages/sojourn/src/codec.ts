@@ -1,0 +1,95 @@
+/**
+ * What is kept of a session's content, as text: the data and the flash values, apart from each other and from every
+ * field that means something to us, so that no key of the user's can become one (A-75).
+ */
+import { Fault } from './errors.js'
+
+/** The content of a session: plain JSON objects. */
+export interface Content {
+  data: Record<string, unknown>
+  flash: Record<string, unknown>
+}
+
+/** The most that one session may hold, bytes of JSON text: a session is not a file system (A-74). */
+export const MAX_BYTES = 1_048_576
+
+/** Text for the record. Throws `ERR_DATA` when it is over 1 MB. */
+export function encode(content: Content): string {
+  const text = JSON.stringify(isEmpty(content.flash) ? { data: content.data } : content)
+  // A UTF-16 unit is at most three bytes of UTF-8: small texts, nearly all of them, need no count.
+  if (text.length * 3 > MAX_BYTES && Buffer.byteLength(text) > MAX_BYTES) {
+    throw new Fault(
+      'ERR_DATA',
+      `the session holds more than ${MAX_BYTES} bytes; keep large things in a database and their key in the session`,
+    )
+  }
+  return text
+}
+
+/** The content of a record's text; `undefined` when it cannot be read (cut off, or not ours). */
+export function decode(text: string): Content | undefined {
+  try {
+    const { data, flash = {} } = JSON.parse(text)
+    return isObject(data) && isObject(flash) ? { data, flash } : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/**
+ * Throws `ERR_DATA` for a value that would come back as something else: JSON turns a Map into `{}`, a function into
+ * nothing and an infinite number into null without a word. `name` says where it was put.
+ */
+export function checkValue(name: string, value: unknown): void {
+  let why: string | undefined
+  try {
+    why = loss(value)
+    if (why === undefined && typeof value === 'object') JSON.stringify(value, checkPart)
+  } catch (error) {
+    why = error instanceof Lossy ? error.message : 'it has a cycle or a BigInt'
+  }
+  if (why !== undefined) {
+    throw new Fault(
+      'ERR_DATA',
+      `session.${name} cannot be kept: ${why}; keep plain objects, arrays, text, finite numbers and booleans`,
+    )
+  }
+}
+
+class Lossy extends Error {}
+
+function checkPart(this: Record<string, unknown>, key: string, value: unknown): unknown {
+  // `this[key]` is the value before its `toJSON`: a Date is seen as the Date that would come back as text.
+  const why = loss(this[key])
+  if (why !== undefined) throw new Lossy(why)
+  return value
+}
+
+function loss(value: unknown): string | undefined {
+  switch (typeof value) {
+    case 'function':
+    case 'symbol':
+    case 'bigint':
+      return `it holds a ${typeof value}`
+    case 'number':
+      return Number.isFinite(value) ? undefined : `it holds ${value}`
+    case 'object': {
+      if (value === null || Array.isArray(value)) return undefined
+      const prototype = Object.getPrototypeOf(value)
+      const plain = prototype === null || Object.getPrototypeOf(prototype) === null
+      if (!plain) return `it holds a ${prototype.constructor?.name || 'class instance'}`
+      return typeof (value as { toJSON?: unknown }).toJSON === 'function'
+        ? 'it holds an object with a toJSON'
+        : undefined
+    }
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isEmpty(object: object): boolean {
+  for (const _ in object) return false
+  return true
+}

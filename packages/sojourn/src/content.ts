@@ -1,0 +1,66 @@
+/** The content of the session of one request: data and flash values as the app sees them, and how they are kept. */
+import { Changes, type Fields } from './changes.js'
+import { type Content, decode, encode } from './codec.js'
+import { Fault } from './errors.js'
+import { checkSchema, type StandardSchema } from './schema.js'
+
+/** How data begins, and what it must look like. */
+export interface Shape {
+  readonly initial: () => Fields
+  readonly schema: StandardSchema | undefined
+}
+
+/** The opened content; parsed when somebody first looks at it. */
+export class Contents {
+  readonly data: Changes
+  readonly flash: Changes
+  readonly #shape: Shape
+
+  /** `unreadable` is told when what was kept cannot be read; the data then begins anew (A-73). */
+  constructor(text: string | undefined, shape: Shape, touch: () => void, unreadable: () => void) {
+    this.#shape = shape
+    const content = this.#read(text, unreadable)
+    this.data = new Changes('data', content.data, touch)
+    this.flash = new Changes('flash', content.flash, touch)
+  }
+
+  get dirty(): boolean {
+    return this.data.dirty || this.flash.dirty
+  }
+
+  /** This request's changes over the content of `text`, of which only the keys in `keep` count where it is given. */
+  replay(text: string | undefined, keep: readonly string[] | undefined): string {
+    const content = this.#read(text, () => {})
+    if (keep) content.data = { ...this.#shape.initial(), ...pick(content.data, keep) }
+    this.data.replay(content.data)
+    this.flash.replay(content.flash)
+    const checked = this.#shape.schema && checkSchema(this.#shape.schema, content.data)
+    if (checked && 'misfit' in checked)
+      throw new Fault('ERR_DATA', `session.data does not fit the schema at ${checked.misfit}`)
+    return encode(content)
+  }
+
+  close(): void {
+    this.data.close()
+    this.flash.close()
+  }
+
+  /** Spread, not assigned: a `__proto__` in the text stays an ordinary key (A-72). */
+  #read(text: string | undefined, unreadable: () => void): Content {
+    const { initial, schema } = this.#shape
+    const fresh = (): Content => ({ data: { ...initial() }, flash: {} })
+    if (text === undefined) return fresh()
+    const content = decode(text)
+    const data = content && { ...initial(), ...content.data }
+    const checked = schema && data && checkSchema(schema, data)
+    if (!data || (checked && 'misfit' in checked)) {
+      unreadable()
+      return fresh()
+    }
+    return { data: checked ? { ...(checked.value as Fields) } : data, flash: { ...content.flash } }
+  }
+}
+
+function pick(fields: Fields, keys: readonly string[]): Fields {
+  return Object.fromEntries(keys.filter((key) => Object.hasOwn(fields, key)).map((key) => [key, fields[key]]))
+}

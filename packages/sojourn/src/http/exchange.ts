@@ -1,0 +1,83 @@
+/** A request and response of node:http, as the least that the session core needs. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { TLSSocket } from 'node:tls'
+import type { Exchange } from '../types.js'
+
+/** What the node adapter may believe of what proxies write. */
+export interface Trust {
+  /** How many proxies stand in front, each of which adds to X-Forwarded-For. 0: none is believed. */
+  readonly hops: number
+}
+
+/** The exchange of one node request. */
+export class NodeExchange implements Exchange {
+  /** Set by the adapter that holds headers back. */
+  declare hold?: () => boolean
+  protected readonly req: IncomingMessage
+  readonly #res: ServerResponse
+  readonly #trust: Trust
+  #secure: boolean | undefined
+
+  constructor(req: IncomingMessage, res: ServerResponse, trust: Trust) {
+    this.req = req
+    this.#res = res
+    this.#trust = trust
+  }
+
+  get method(): string {
+    return this.req.method ?? ''
+  }
+
+  get url(): string {
+    return this.req.url ?? ''
+  }
+
+  get secure(): boolean {
+    this.#secure ??= this.detectSecure()
+    return this.#secure
+  }
+
+  set secure(value: boolean) {
+    this.#secure = value
+  }
+
+  get ip(): string | undefined {
+    return this.#forwarded('x-forwarded-for') ?? this.req.socket.remoteAddress
+  }
+
+  header(name: string): string | undefined {
+    const value = this.req.headers[name]
+    return Array.isArray(value) ? value.join(', ') : value
+  }
+
+  get(name: string): string | undefined {
+    const value = this.#res.getHeader(name)
+    return value === undefined ? undefined : String(value)
+  }
+
+  set(name: string, value: string): void {
+    // Too late is not the request's fault: a session that is read while streaming is read all the same.
+    if (!this.#res.headersSent) this.#res.setHeader(name, value)
+  }
+
+  cookies(): string[] {
+    const lines = this.#res.getHeader('set-cookie')
+    if (lines === undefined) return []
+    return Array.isArray(lines) ? lines : [String(lines)]
+  }
+
+  setCookies(lines: string[]): void {
+    this.#res.setHeader('set-cookie', lines)
+  }
+
+  protected detectSecure(): boolean {
+    return this.#forwarded('x-forwarded-proto') === 'https' || (this.req.socket as TLSSocket).encrypted === true
+  }
+
+  /** What the outermost trusted proxy wrote: counted from the right, as the left end is the client's to invent. */
+  #forwarded(name: string): string | undefined {
+    if (this.#trust.hops === 0) return undefined
+    const values = this.header(name)?.split(',')
+    return values?.at(-Math.min(this.#trust.hops, values.length))?.trim()
+  }
+}

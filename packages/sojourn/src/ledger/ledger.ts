@@ -1,0 +1,205 @@
+/**
+ * The writes of a session's record, each a short story told in compare-and-sets: what was read is what is overwritten,
+ * or the request's own changes are done again over what is there now. Only a create inserts, so nothing that ended
+ * comes back (A-68, A-69).
+ */
+import { type Flow, wait } from '../awaitable.js'
+import { Fault } from '../errors.js'
+import type { Ask } from '../patience.js'
+import type {
+  Awaitable,
+  Draft,
+  Minted,
+  Outcome,
+  SessionRecord,
+  State,
+  Store,
+  StrategyContext,
+  UserStore,
+} from '../types.js'
+import { begun, isReplaced, judge, renewed, replaced } from './lifetime.js'
+import { evictOldest, type LimitContext, withinLimit } from './limit.js'
+
+/** Each round of a conflict has a winner, so this many parallel writers of one session all get their turn. */
+const ROUNDS = 256
+
+const KEEP: Outcome = { kind: 'keep' }
+const CLEAR: Outcome = { kind: 'clear' }
+const ENDED: Outcome = { kind: 'ended' }
+
+type Make = (base: SessionRecord, version: number) => SessionRecord
+
+/** Writes sessions to one store. */
+export class Ledger {
+  readonly #store: Store
+  readonly #ask: Ask
+  readonly #context: StrategyContext
+  readonly #mint: () => Minted
+
+  constructor(store: Store, ask: Ask, context: StrategyContext, mint: () => Minted) {
+    this.#store = store
+    this.#ask = ask
+    this.#context = context
+    this.#mint = mint
+  }
+
+  /** A guest's first record. One store call. */
+  *create(draft: Draft, now: number): Flow<Outcome> {
+    // A guest's new identifier would overwrite the one that a login is just sending to the same browser.
+    if (draft.refused === 'replaced') throw conflict()
+    const minted = draft.minted ?? this.#mint()
+    const record = begun(draft, undefined, draft.replay(undefined), now, 1, this.#context)
+    yield* this.#insert(minted.id, record)
+    this.#context.emit({ type: 'created', id: minted.id })
+    return give(minted, record)
+  }
+
+  /** Changes, or the sliding write. One store call; two more for each writer that was faster. */
+  *write(draft: Draft, state: State, now: number): Flow<Outcome> {
+    const { id, reissue } = state
+    for (let base = state.record, round = 0; round < ROUNDS; round++) {
+      const record = renewed(base, draft.replay(base.data), now, base.version + 1, this.#context)
+      if (yield* wait(this.#set(id, record, base.version))) {
+        if (state.due) this.#context.emit({ type: 'renewed', id, userId: record.userId })
+        return reissue ? give({ id, credential: reissue }, record) : KEEP
+      }
+      // Whoever was faster has written down the activity too.
+      if (!draft.changed) return KEEP
+      const newer = judge(id, yield* wait(this.#get(id)), now, this.#context)
+      if (newer === 'replaced') throw conflict()
+      if (typeof newer === 'string') return ENDED
+      base = newer.record
+    }
+    throw busy()
+  }
+
+  /** Ends the session; what the request wrote afterwards begins a guest's. One store call, or two. */
+  *logout(draft: Draft, now: number): Flow<Outcome> {
+    const { state } = draft
+    if (state && (yield* this.#delete(state.id))) {
+      this.#context.emit({ type: 'ended', id: state.id, userId: state.record.userId, reason: 'logout' })
+    }
+    if (draft.changed) return yield* this.create({ ...draft, refused: undefined }, now)
+    return draft.refused === 'absent' ? KEEP : CLEAR
+  }
+
+  /** A new identifier for the same session, whose absolute end stays. Two store calls. */
+  *rotate(draft: Draft, state: State, now: number): Flow<Outcome> {
+    const minted = draft.minted ?? this.#mint()
+    const make: Make = (base, version) => renewed(base, draft.replay(base.data), now, version, this.#context)
+    const first = make(state.record, 1)
+    yield* this.#insert(minted.id, first)
+    const { record, gone } = yield* this.#replace(state, minted.id, first, make, now)
+    if (gone) {
+      // Ended meanwhile: the successor must not outlive it. Nobody has seen its credential.
+      yield* this.#delete(minted.id)
+      return ENDED
+    }
+    this.#context.emit({ type: 'rotated', id: minted.id, from: state.id, reason: 'rotate', userId: record.userId })
+    return give(minted, record)
+  }
+
+  /** A user's session, under a new identifier always (A-01, ASVS 7.2.4). One store call, two where a session was before. */
+  *login(draft: Draft, userId: string, now: number): Flow<Outcome> {
+    const { state } = draft
+    const minted = draft.minted ?? this.#mint()
+    // Another user's data stays behind (A-12); a guest's, and the user's own, comes along.
+    const carries = (base: SessionRecord | undefined) => base && (base.userId === undefined || base.userId === userId)
+    const make = (base: SessionRecord | undefined, version: number) =>
+      begun(draft, userId, draft.carry(carries(base) ? base?.data : undefined), now, version, this.#context)
+
+    let record = make(state?.record, 1)
+    yield* this.#admit(userId, state?.id, minted.id, record)
+    if (state) {
+      const replaced = yield* this.#replace(state, minted.id, record, make, now)
+      record = replaced.record
+      if (replaced.gone && carries(state.record)) {
+        // Another login took the guest's data along, or it was ended: this login stands, without the data.
+        const was = record.version
+        record = make(undefined, was + 1)
+        if (!(yield* wait(this.#set(minted.id, record, was)))) return ENDED
+      }
+    }
+    if (this.#limited?.limit.policy === 'evict-oldest') yield* evictOldest(this.#limited, userId)
+    this.#context.emit(
+      state
+        ? { type: 'rotated', id: minted.id, from: state.id, reason: 'login', userId }
+        : { type: 'created', id: minted.id, userId },
+    )
+    return give(minted, record)
+  }
+
+  *#admit(userId: string, except: string | undefined, id: string, record: SessionRecord): Flow<void> {
+    if (this.#limited?.limit.policy !== 'reject') return yield* this.#insert(id, record)
+    const insert = () => this.#insert(id, record)
+    yield* withinLimit(this.#limited, userId, except, function* () {
+      yield* insert()
+      return id
+    })
+  }
+
+  /**
+   * New record first, old record after: a crash in between leaves no door open and nobody logged out. The old one is
+   * replaced only at the version that the new one was made from, so that no parallel write is left behind.
+   */
+  *#replace(
+    state: State,
+    id: string,
+    first: SessionRecord,
+    make: Make,
+    now: number,
+  ): Flow<{ record: SessionRecord; gone: boolean }> {
+    let base = state.record
+    let record = first
+    for (let round = 0; round < ROUNDS; round++) {
+      if (yield* wait(this.#set(state.id, replaced(base, now), base.version))) return { record, gone: false }
+      const newer = yield* wait(this.#get(state.id))
+      if (!newer || isReplaced(newer)) return { record, gone: true }
+      base = newer
+      const was = record.version
+      record = make(base, was + 1)
+      if (!(yield* wait(this.#set(id, record, was)))) return { record, gone: true }
+    }
+    throw busy()
+  }
+
+  get #limited(): LimitContext | undefined {
+    const { limit, emit } = this.#context
+    return limit && { limit, emit, store: this.#store as UserStore, ask: this.#ask }
+  }
+
+  *#insert(id: string, record: SessionRecord): Flow<void> {
+    if (yield* wait(this.#set(id, record, 0))) return
+    throw new Fault('ERR_STORE', 'the store refused to create a session under a new identifier')
+  }
+
+  *#delete(id: string): Flow<boolean> {
+    return yield* wait(this.#ask(() => this.#store.delete(id)))
+  }
+
+  #get(id: string): Awaitable<SessionRecord | undefined> {
+    return this.#ask(() => this.#store.get(id))
+  }
+
+  #set(id: string, record: SessionRecord, was: number): Awaitable<boolean> {
+    return this.#ask(() => this.#store.set(id, record, was))
+  }
+}
+
+function give({ id, credential }: Minted, record: SessionRecord): Outcome {
+  return { kind: 'give', credential, state: { id, record, due: false } }
+}
+
+function conflict(): Fault {
+  return new Fault(
+    'ERR_CONFLICT',
+    'a login replaced this session while the request was changing it; the change was not kept',
+  )
+}
+
+function busy(): Fault {
+  return new Fault(
+    'ERR_CONFLICT',
+    `the session was written by others ${ROUNDS} times while this request tried to; the change was not kept`,
+  )
+}

@@ -1,0 +1,82 @@
+/**
+ * How long a record lives. The timeouts hold here, on the server's clock, whatever a store thinks of a record's age
+ * (ASVS 7.3.1, 7.3.2); activity moves the idle end and never the absolute one.
+ */
+import type { Draft, Refusal, SessionRecord, State, StrategyContext, Timeouts } from '../types.js'
+
+/** A replaced record is remembered so long, to tell requests that were under way with its identifier from new guests. */
+const REPLACED_FOR = 30_000
+/** Clocks of several servers may differ so much; a record from further in the future is not believed (A-159). */
+const SKEW = 300_000
+
+/** The timeouts that hold for a record. */
+export function timeoutsOf(record: Pick<SessionRecord, 'persistent'>, context: StrategyContext): Timeouts {
+  return record.persistent ? context.remember : context.timeouts
+}
+
+/** What a record that was read is worth now. */
+export function judge(
+  id: string,
+  record: SessionRecord | undefined,
+  now: number,
+  context: StrategyContext,
+): State | Refusal {
+  if (record === undefined) return 'ended'
+  if (!isRecord(record)) return 'malformed'
+  if (isReplaced(record)) return 'replaced'
+  const { idle, absolute } = timeoutsOf(record, context)
+  if (now >= record.expiresAt || now >= record.createdAt + absolute || now >= record.seenAt + idle) return 'expired'
+  if (record.createdAt > now + SKEW) return 'malformed'
+  return { id, record, due: now - record.seenAt >= idle / 10, reissue: undefined }
+}
+
+/** `base` as of now: seen, with the ends that follow from it. */
+export function renewed(
+  base: SessionRecord,
+  data: string,
+  now: number,
+  version: number,
+  context: StrategyContext,
+): SessionRecord {
+  const { idle, absolute } = timeoutsOf(base, context)
+  return { ...base, data, seenAt: now, expiresAt: Math.min(now + idle, base.createdAt + absolute), version }
+}
+
+/** A record that begins now: a user's when `userId` is given, else a guest's. */
+export function begun(
+  draft: Draft,
+  userId: string | undefined,
+  data: string,
+  now: number,
+  version: number,
+  context: StrategyContext,
+): SessionRecord {
+  const { device } = draft
+  const user =
+    userId === undefined
+      ? { device }
+      : { device, userId, authenticatedAt: now, persistent: draft.persistent || undefined }
+  return renewed({ ...user, data, createdAt: now, seenAt: now, expiresAt: now, version }, data, now, version, context)
+}
+
+/** What stays of a record whose session has a new identifier: nothing but the fact, and not for long. */
+export function replaced(base: SessionRecord, now: number): SessionRecord {
+  return { data: '', createdAt: base.createdAt, seenAt: now, expiresAt: now + REPLACED_FOR, version: base.version + 1 }
+}
+
+/** Whether a record only says that its session has a new identifier. */
+export function isReplaced(record: SessionRecord): boolean {
+  return record.data === ''
+}
+
+/** A store may hold what somebody else wrote there (A-73). */
+function isRecord(record: SessionRecord): boolean {
+  return (
+    typeof record.data === 'string' &&
+    Number.isFinite(record.createdAt) &&
+    Number.isFinite(record.seenAt) &&
+    Number.isFinite(record.expiresAt) &&
+    Number.isInteger(record.version) &&
+    (record.userId === undefined || typeof record.userId === 'string')
+  )
+}

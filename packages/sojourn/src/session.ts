@@ -1,0 +1,249 @@
+/** The session of one request: everything on it is memory and marks; the commit carries them out. */
+import { inspect } from 'node:util'
+import { Contents, type Shape } from './content.js'
+import { SessionCommittedError } from './errors.js'
+import type { Awaitable, Device, Draft, Minted, Refusal, State } from './types.js'
+
+/** What a session asks of the request that it belongs to. */
+export interface Host extends Shape {
+  /** Something may change: the headers must wait from here on. */
+  touch(): void
+  mint(): Minted
+  device(): Device | undefined
+  unreadable(): void
+  issueToken(id: string): string
+  verifyToken(id: string, token: unknown): boolean
+  commit(): Awaitable<void>
+}
+
+/** Options of `login`. */
+export interface LoginOptions<Data> {
+  /** "Remember me": the `remember` timeouts hold and the cookie outlives the browser. Default `false` (N-09). */
+  persistent?: boolean
+  /** The keys of a guest's data that come along. Default: all. Another user's data never does. */
+  keep?: readonly (keyof Data & string)[]
+}
+
+/** One visitor's session, typed by its data. */
+export class Session<Data extends object = Record<string, unknown>> {
+  /** Why the credential that came was not honoured; absent when it was. */
+  readonly refused: Refusal | undefined
+  readonly #host: Host
+  #state: State | undefined
+  #contents: Contents | undefined
+  #intent: Draft['intent'] = 'keep'
+  #minted: Minted | undefined
+  #userId: string | undefined
+  #login: LoginOptions<Record<string, unknown>> = {}
+  #wanted = false
+  #closed = false
+
+  /** Made by an adapter, never by hand. */
+  constructor(host: Host, found: State | Refusal) {
+    this.#host = host
+    this.#state = typeof found === 'string' ? undefined : found
+    this.refused = typeof found === 'string' ? found : undefined
+    this.#userId = this.#state?.record.userId
+  }
+
+  /** The handle: safe to show and to log, refused as a credential. Absent for a guest about whom nothing is kept. */
+  get id(): string | undefined {
+    return this.#minted?.id ?? (this.#intent === 'logout' ? undefined : this.#state?.id)
+  }
+
+  /** Who: set by `login()` and by nothing else. Absent for a guest. */
+  get userId(): string | undefined {
+    return this.#userId
+  }
+
+  /** When it began, epoch milliseconds. Absent until it is kept. */
+  get createdAt(): number | undefined {
+    return this.#state?.record.createdAt
+  }
+
+  /** When activity was last written down, epoch milliseconds; up to a tenth of the idle timeout ago. */
+  get seenAt(): number | undefined {
+    return this.#state?.record.seenAt
+  }
+
+  /** When the user last proved who they are, epoch milliseconds. Absent for a guest. */
+  get authenticatedAt(): number | undefined {
+    return this.#state?.record.authenticatedAt
+  }
+
+  /** When it ends if nobody comes back, epoch milliseconds. */
+  get expiresAt(): number | undefined {
+    return this.#state?.record.expiresAt
+  }
+
+  /** Whether "remember me" was chosen. */
+  get persistent(): boolean {
+    return this.#intent === 'login' ? this.#login.persistent === true : this.#state?.record.persistent === true
+  }
+
+  /** Where it was begun. Untrusted text. */
+  get device(): Device | undefined {
+    return this.#state?.record.device
+  }
+
+  /**
+   * The data: plain JSON, changed in place. Different keys changed by parallel requests both survive; of one key the
+   * last assignment wins, unless it is changed with `update`. Throws `ERR_DATA` for what JSON cannot keep.
+   */
+  get data(): Data {
+    return this.#open().data.view as Data
+  }
+
+  /**
+   * Sets `data[key]` to `fn` of its value, exactly: on a conflict `fn` is run again over the newer value. It must be
+   * synchronous, and do nothing but compute. Returns the new value.
+   */
+  update<K extends keyof Data & string>(key: K, fn: (value: Data[K]) => Data[K]): Data[K] {
+    return this.#open().data.update(key, fn as (value: unknown) => unknown) as Data[K]
+  }
+
+  /** Keeps a value until it is read once, by `flashed`, on this request or a later one. */
+  flash(key: string, value: unknown): void {
+    this.#open().flash.assign(key, value)
+  }
+
+  /** The value of a flash, which is then forgotten. */
+  flashed(key: string): unknown {
+    const { flash } = this.#open()
+    const value = flash.view[key]
+    if (value !== undefined) flash.remove(key)
+    return value
+  }
+
+  /**
+   * Makes this the session of `userId`, under a new identifier always (ASVS 7.2.4, A-01). A mark: carried out at the
+   * commit, in 1 to 3 store calls.
+   */
+  login(userId: string, options: LoginOptions<Data> = {}): void {
+    if (typeof userId !== 'string' || userId === '')
+      throw new TypeError("login: the user's id is a text that is not empty; convert numbers with String()")
+    this.#mark('login')
+    // What was written about one user in this request does not pass to another (A-12).
+    if (this.#userId !== undefined && this.#userId !== userId) this.#contents = undefined
+    this.#intent = 'login'
+    this.#userId = userId
+    this.#login = options as LoginOptions<Record<string, unknown>>
+    this.#minted = this.#host.mint()
+  }
+
+  /** Gives the session a new identifier, for a change of rights (A-04). A mark; two store calls at the commit. */
+  rotate(): void {
+    this.#mark('rotate')
+    if (this.#intent !== 'keep' || !this.#state) return
+    this.#intent = 'rotate'
+    this.#minted = this.#host.mint()
+  }
+
+  /** Ends the session and clears its credential. What is written afterwards is a new guest's. A mark; one store call. */
+  logout(): void {
+    this.#mark('logout')
+    this.#intent = 'logout'
+    this.#userId = undefined
+    this.#minted = undefined
+    this.#contents = new Contents(
+      undefined,
+      this.#host,
+      () => this.#host.touch(),
+      () => {},
+    )
+  }
+
+  /** A token for the forms of this session (CS-09); another for each call (A-143). A guest's session is kept for it. */
+  csrfToken(): string {
+    if (this.id === undefined) {
+      this.#mark('csrfToken')
+      this.#wanted = true
+      this.#minted = this.#host.mint()
+    }
+    return this.#host.issueToken(this.id!)
+  }
+
+  /** Whether `token` was made by `csrfToken()` for the session that this request came with. */
+  verifyCsrf(token: unknown): boolean {
+    return this.#state !== undefined && this.#host.verifyToken(this.#state.id, token)
+  }
+
+  /**
+   * Carries the marks out now, for a handler that wants to know before it answers; adapters do it anyway, before the
+   * headers leave. Throws a `Fault`. Nothing can be changed after it.
+   */
+  commit(): Awaitable<void> {
+    return this.#host.commit()
+  }
+
+  /** No data, no identifier: what a log shows of a session that was logged by mistake (A-154). */
+  toJSON(): { session: string } {
+    return { session: this.#userId === undefined ? 'guest' : 'user' }
+  }
+
+  #open(): Contents {
+    if (!this.#contents) {
+      const carried = this.#userId === this.#state?.record.userId || this.#state?.record.userId === undefined
+      const text = carried ? this.#state?.record.data : undefined
+      this.#contents = new Contents(
+        text,
+        this.#host,
+        () => this.#host.touch(),
+        () => this.#host.unreadable(),
+      )
+      if (this.#closed) this.#contents.close()
+    }
+    return this.#contents
+  }
+
+  #mark(what: string): void {
+    if (!this.#closed) this.#host.touch()
+    if (this.#closed) throw new SessionCommittedError(`${what}()`)
+  }
+
+  /** For the commit: what this request wants. Nothing at all is `undefined`. */
+  static draft(session: Session<object>): Draft | undefined {
+    const state = session.#state
+    const changed = session.#wanted || session.#contents?.dirty === true
+    if (session.#intent === 'keep' && !changed && !state?.due && !state?.reissue) return undefined
+    const replay = (text: string | undefined, keep?: readonly string[]) => session.#replay(text, keep)
+    return {
+      state,
+      changed,
+      refused: session.refused,
+      intent: session.#intent,
+      minted: session.#minted,
+      userId: session.#userId,
+      persistent: session.persistent,
+      device: session.#host.device(),
+      replay,
+      carry: (text) => replay(text, session.#login.keep),
+    }
+  }
+
+  /** For the commit: it is done, and this is what the session is now. */
+  static settle(session: Session<object>, state: State | undefined): void {
+    if (state) session.#state = state
+    session.#closed = true
+    session.#contents?.close()
+  }
+
+  #replay(text: string | undefined, keep?: readonly string[]): string {
+    if (text !== undefined && !keep && !this.#contents?.dirty) return text
+    const contents =
+      this.#contents ??
+      new Contents(
+        undefined,
+        this.#host,
+        () => {},
+        () => {},
+      )
+    return contents.replay(text, keep)
+  }
+}
+
+Object.defineProperty(Session.prototype, inspect.custom, {
+  value(this: Session) {
+    return `Session { ${this.toJSON().session} }`
+  },
+})

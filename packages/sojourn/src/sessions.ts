@@ -1,0 +1,202 @@
+/** The front door: everything that is configured, checked once, and what an app and its adapters do with it. */
+import { then } from './awaitable.js'
+import { Events, type Listener } from './events.js'
+import { crossOriginGuard } from './guard/csrf.js'
+import { createKeyring, generateSecret, type Keys } from './keys.js'
+import type { StandardSchema } from './schema.js'
+import type { Session } from './session.js'
+import { memory } from './store/memory.js'
+import { opaque } from './strategy/opaque.js'
+import { DEFAULT_REMEMBER, DEFAULT_TIMEOUTS, resolveTimeouts, type TimeoutPreset } from './timeouts.js'
+import { cookie } from './transport/cookie.js'
+import type {
+  Awaitable,
+  Device,
+  Exchange,
+  Limit,
+  State,
+  StrategyContext,
+  StrategyFactory,
+  Timeouts,
+  Transport,
+} from './types.js'
+import { type Core, Visit } from './visit.js'
+
+/** The cross-origin guard; on by default where browsers attach the credential on their own. */
+export interface CsrfOptions {
+  /** Other origins that may send unsafe requests, each exactly `https://host[:port]`. Default none. */
+  trusted?: readonly string[]
+  /** Paths that are not guarded, for webhooks that verify a signature: exact, or all below one that ends in `/`. */
+  exempt?: readonly string[]
+  /** Refuse unsafe requests that do not say where they are from: programs and very old browsers. Default `false`. */
+  strict?: boolean
+}
+
+/** Options of `createSessions`. All have a safe default but `keys`. */
+export interface SessionsOptions<Data extends object> {
+  /** The secrets, current first. Default, for trying things out: one made up at start, which a restart forgets. */
+  keys?: Keys
+  /** How a session becomes a credential. Default `opaque` over `memory()`. */
+  strategy?: StrategyFactory
+  /** Where the credential travels. Default `cookie()`. */
+  transport?: Transport
+  /** The data of a new session; its type is the data's type. Default: an empty object. */
+  initial?: () => Data
+  /** A Standard Schema that data is checked against when it is read and before it is kept. */
+  schema?: StandardSchema<Data>
+  /** `aal1`, `aal2`, `aal3`, or milliseconds. Default 30 minutes idle, 12 hours absolute. */
+  timeouts?: Timeouts | TimeoutPreset
+  /** The timeouts of "remember me" sessions. Default 14 days idle, 30 days absolute. */
+  remember?: Timeouts
+  /** How many sessions a user may have. Default: as many as they like. */
+  limit?: Limit
+  /**
+   * The public origin, such as `https://shop.example`. Says whether cookies are `Secure`, and what counts as the same
+   * origin, where a proxy stands in front. Default: what the request itself shows.
+   */
+  origin?: string
+  /** The cross-origin guard's options, or `false` for none. */
+  csrf?: CsrfOptions | false
+  /** Epoch milliseconds. Default `Date.now`. */
+  clock?: () => number
+}
+
+/** One of a user's sessions, for a list of devices. */
+export interface SessionInfo {
+  /** The handle, for `end`. */
+  readonly id: string
+  readonly createdAt: number
+  readonly seenAt: number
+  readonly expiresAt: number
+  readonly authenticatedAt: number | undefined
+  readonly persistent: boolean
+  /** Untrusted text: escape it. */
+  readonly device: Device | undefined
+}
+
+/** Sessions, configured. One for each kind of session that an app has; most have one. */
+export class Sessions<Data extends object = Record<string, unknown>> {
+  readonly #core: Core
+  readonly #events: Events
+  /** What the configured origin says of every request, whatever the wire looks like behind a proxy. */
+  readonly #secure: boolean | undefined
+  /** Where an adapter leaves the visit on the framework's own request; one of its own for each `createSessions`. */
+  readonly #visit: symbol = Symbol('sojourn')
+
+  constructor(options: SessionsOptions<Data>) {
+    const { clock = Date.now, initial = () => ({}), schema, limit, origin, csrf = {} } = options
+    checkLimit(limit)
+    this.#events = new Events(clock)
+    const keys = createKeyring(options.keys ?? madeUp())
+    const context: StrategyContext = {
+      keys,
+      timeouts: resolveTimeouts('timeouts', options.timeouts ?? DEFAULT_TIMEOUTS),
+      remember: resolveTimeouts('remember', options.remember ?? DEFAULT_REMEMBER),
+      limit,
+      clock,
+      emit: (event) => this.#events.emit(event),
+    }
+    const transport = options.transport ?? cookie()
+    this.#core = {
+      context,
+      transport,
+      initial: initial as Core['initial'],
+      schema,
+      strategy: (options.strategy ?? opaque({ store: memory({ clock }) }))(context),
+      csrfKeys: keys.derive('csrf token'),
+      guard: csrf === false || !transport.ambient ? undefined : crossOriginGuard({ origin, ...csrf }),
+    }
+    this.#secure = origin === undefined ? undefined : new URL(origin).protocol === 'https:'
+  }
+
+  /** The session of a request, in any handler behind an adapter. One store call at most, at the first call. */
+  of(request: object): Awaitable<Session<Data>> {
+    const visit = (request as Record<symbol, Visit<Data> | undefined>)[this.#visit]
+    if (visit === undefined) {
+      throw new TypeError(
+        'sessions.of: no adapter has seen this request; put one in front of the handler, such as app.use(express(sessions))',
+      )
+    }
+    return visit.session()
+  }
+
+  /** For adapters: begins a visit, and leaves it on `request` for `of`. The one already there, if there is one. */
+  begin(x: Exchange, request: object): Visit<Data> {
+    const holder = request as Record<symbol, Visit<Data> | undefined>
+    if (this.#secure !== undefined) x.secure = this.#secure
+    holder[this.#visit] ??= new Visit<Data>(this.#core, x)
+    return holder[this.#visit]!
+  }
+
+  /** Hears all events: created, renewed, rotated, ended, refused, fault. Returns what stops it. */
+  on(listener: Listener): () => void {
+    return this.#events.on(listener)
+  }
+
+  /** A user's live sessions, newest first. One store call. */
+  list(userId: string): Awaitable<SessionInfo[]> {
+    return then(this.#able('list')(userId), (states) => states.map(info).sort((a, b) => b.createdAt - a.createdAt))
+  }
+
+  /** Ends one session by its handle, from anywhere. `false`: there was none. One store call. Check whose it is before. */
+  end(id: string): Awaitable<boolean> {
+    return then(this.#able('end')(id), (ended) => {
+      if (ended) this.#events.emit({ type: 'ended', id, reason: 'revoked' })
+      return ended
+    })
+  }
+
+  /** Ends all of a user's sessions, or all but one, and says how many: nothing issued before is honoured after. */
+  endAll(userId: string, options: { except?: string | undefined } = {}): Awaitable<number> {
+    return then(this.#able('endAll')(userId, options.except), (count) => {
+      if (count > 0) this.#events.emit({ type: 'ended', userId, reason: 'revoked-all', count })
+      return count
+    })
+  }
+
+  /** Closes the store. */
+  close(): Awaitable<void> {
+    return this.#core.strategy.close?.()
+  }
+
+  #able<Verb extends 'list' | 'end' | 'endAll'>(verb: Verb): NonNullable<Core['strategy'][Verb]> {
+    const method = this.#core.strategy[verb]
+    if (method === undefined)
+      throw new TypeError(
+        `sessions.${verb}: this strategy's store does not know whose a session is; choose one that does`,
+      )
+    return method.bind(this.#core.strategy) as NonNullable<Core['strategy'][Verb]>
+  }
+}
+
+/** Configures sessions. Throws a `TypeError` for what cannot be right, saying what to do. */
+export function createSessions<Data extends object = Record<string, unknown>>(
+  options: SessionsOptions<Data> = {},
+): Sessions<Data> {
+  return new Sessions(options)
+}
+
+function info({ id, record }: State): SessionInfo {
+  const { createdAt, seenAt, expiresAt, authenticatedAt, persistent = false, device } = record
+  return { id, createdAt, seenAt, expiresAt, authenticatedAt, persistent, device }
+}
+
+function checkLimit(limit: Limit | undefined): void {
+  if (limit === undefined) return
+  if (!Number.isInteger(limit.sessions) || limit.sessions < 1)
+    throw new TypeError('limit: `sessions` is a whole number of at least 1')
+  if (limit.policy !== 'evict-oldest' && limit.policy !== 'reject')
+    throw new TypeError('limit: `policy` is "evict-oldest" or "reject"')
+}
+
+function madeUp(): string {
+  if (process.env.NODE_ENV === 'production') {
+    throw new TypeError(
+      'createSessions: production needs `keys` of its own; make one with generateSecret() and keep it where only the server reads it',
+    )
+  }
+  process.emitWarning('createSessions: no `keys`, so one was made up; every session ends when this process does', {
+    code: 'SOJOURN_NO_KEYS',
+  })
+  return generateSecret()
+}

@@ -1,0 +1,144 @@
+/**
+ * Stateful sessions: the credential is a random identifier signed with the secret key, the record is in a store under a
+ * hash of it. A forged identifier costs no store call; a stolen database opens nothing (A-05, A-10, ASVS 7.2.3).
+ */
+import { collect, run, then } from '../awaitable.js'
+import { hmac, sameDigest, sha256 } from '../crypto/digest.js'
+import { randomText } from '../crypto/random.js'
+import { Ledger } from '../ledger/ledger.js'
+import { judge } from '../ledger/lifetime.js'
+import { type Ask, patience } from '../patience.js'
+import type {
+  Awaitable,
+  DerivedKey,
+  Draft,
+  Minted,
+  Outcome,
+  Refusal,
+  SessionRecord,
+  State,
+  Store,
+  Strategy,
+  StrategyContext,
+  StrategyFactory,
+  UserStore,
+} from '../types.js'
+
+/** Options of `opaque`. */
+export interface OpaqueOptions {
+  /** Where the records live: `memory()`, `sqlite('sessions.db')`, … */
+  store: Store
+}
+
+/** 256 random bits. */
+const ID_BYTES = 32
+/** The identifier and its signature, 32 bytes each, as base64url. */
+const PART = 43
+/** A key id, and the two parts, each after a dot. */
+const LONGEST = 16 + 2 * (1 + PART)
+
+/**
+ * Keeps sessions in `store`, and a signed random identifier in the client: `<key id>.<identifier>.<signature>`.
+ * Store calls: read 1, write 2, login 1 to 3, logout 2; none for a forged identifier or a visitor whom nobody wrote about.
+ */
+export function opaque(options: OpaqueOptions): StrategyFactory {
+  const { store } = options
+  if (typeof store?.get !== 'function' || typeof store.set !== 'function' || typeof store.delete !== 'function') {
+    throw new TypeError(
+      'opaque: `store` must have get, set and delete; pass one, such as memory() from sojourn/store/memory',
+    )
+  }
+  return (context) => {
+    if (context.limit && !knowsUsers(store)) {
+      throw new TypeError(
+        "opaque: `limit` needs a store that knows a user's sessions (list and endAll); choose another store or drop the limit",
+      )
+    }
+    return new Opaque(store, context)
+  }
+}
+
+function knowsUsers(store: Store): store is UserStore {
+  return store.list !== undefined && store.endAll !== undefined
+}
+
+class Opaque implements Strategy {
+  readonly list?: (userId: string) => Awaitable<State[]>
+  readonly endAll?: (userId: string, except?: string) => Awaitable<number>
+  readonly #store: Store
+  readonly #context: StrategyContext
+  readonly #keys: readonly [DerivedKey, ...DerivedKey[]]
+  readonly #ask: Ask = patience()
+  readonly #ledger: Ledger
+
+  constructor(store: Store, context: StrategyContext) {
+    this.#store = store
+    this.#context = context
+    this.#keys = context.keys.derive('opaque identifier')
+    this.#ledger = new Ledger(store, this.#ask, context, () => this.mint())
+    if (!knowsUsers(store)) return
+    this.list = (userId) =>
+      then(
+        this.#ask(() => collect(store.list(userId))),
+        (found) => this.#living(found),
+      )
+    this.endAll = (userId, except) => this.#ask(() => store.endAll(userId, except))
+  }
+
+  open(credential: string, now: number): Awaitable<State | Refusal> {
+    const dot = credential.indexOf('.')
+    const signed = credential.length - PART - 1
+    if (credential.length > LONGEST || dot < 1 || signed !== dot + 1 + PART || credential[signed] !== '.')
+      return 'malformed'
+    const keyId = credential.slice(0, dot)
+    const key = this.#keys.find((key) => key.id === keyId)
+    // The signature covers the text as it came, so there is one spelling of an identifier and no other.
+    if (!key || !sameDigest(hmac(key.key, credential.slice(0, signed)), credential.slice(signed + 1))) return 'forged'
+    const identifier = credential.slice(dot + 1, signed)
+    const id = sha256(identifier)
+    return then(
+      this.#ask(() => this.#store.get(id)),
+      (record) => {
+        const state = judge(id, record, now, this.#context)
+        return typeof state === 'string' || key === this.#keys[0]
+          ? state
+          : { ...state, reissue: this.#sign(identifier) }
+      },
+    )
+  }
+
+  mint(): Minted {
+    const identifier = randomText(ID_BYTES)
+    return { id: sha256(identifier), credential: this.#sign(identifier) }
+  }
+
+  commit(draft: Draft, now: number): Awaitable<Outcome> {
+    const { state, intent, userId } = draft
+    if (intent === 'login') return run(this.#ledger.login(draft, userId!, now))
+    if (intent === 'logout') return run(this.#ledger.logout(draft, now))
+    if (!state) return draft.changed ? run(this.#ledger.create(draft, now)) : { kind: 'keep' }
+    if (intent === 'rotate') return run(this.#ledger.rotate(draft, state, now))
+    return draft.changed || state.due || state.reissue ? run(this.#ledger.write(draft, state, now)) : { kind: 'keep' }
+  }
+
+  end(id: string): Awaitable<boolean> {
+    return id.length === PART ? this.#ask(() => this.#store.delete(id)) : false
+  }
+
+  close(): Awaitable<void> {
+    return this.#store.close?.()
+  }
+
+  #living(found: [id: string, record: SessionRecord][]): State[] {
+    const now = this.#context.clock()
+    return found
+      .map(([id, record]) => judge(id, record, now, this.#context))
+      .filter((state) => typeof state !== 'string')
+  }
+
+  #sign(identifier: string): string {
+    const { id, key } = this.#keys[0]
+    const signed = `${id}.${identifier}`
+    return `${signed}.${hmac(key, signed)}`
+  }
+}

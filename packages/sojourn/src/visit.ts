@@ -1,0 +1,213 @@
+/** One request and its session: opened when somebody asks, committed before the headers leave. */
+import { isPromise, then } from './awaitable.js'
+import type { Shape } from './content.js'
+import { keepPrivate } from './cookies.js'
+import { randomText } from './crypto/random.js'
+import { Fault, type Problem, problem } from './errors.js'
+import { issueToken, verifyToken } from './guard/csrf.js'
+import { timeoutsOf } from './ledger/lifetime.js'
+import { type Host, Session } from './session.js'
+import type {
+  Awaitable,
+  DerivedKey,
+  Device,
+  Exchange,
+  Minted,
+  Outcome,
+  Refusal,
+  State,
+  Strategy,
+  StrategyContext,
+  Transport,
+} from './types.js'
+
+/** What all visits of one `createSessions` share. */
+export interface Core extends Shape {
+  readonly strategy: Strategy
+  readonly transport: Transport
+  readonly context: StrategyContext
+  /** For form tokens: the first signs. */
+  readonly csrfKeys: readonly [DerivedKey, ...DerivedKey[]]
+  /** Whether a request may go on; absent where no cross-origin guard is wanted. */
+  readonly guard: ((x: Exchange) => boolean) | undefined
+}
+
+/** More values under one name than a browser has honest reasons to send (A-13). */
+const MAX_CANDIDATES = 2
+const USER_AGENT_LENGTH = 256
+
+/** The part of a request that adapters see: `guard`, then the handler, then `commit`. */
+export class Visit<Data extends object> implements Host {
+  readonly initial: Shape['initial']
+  readonly schema: Shape['schema']
+  readonly #core: Core
+  readonly #x: Exchange
+  #session: Awaitable<Session<Data>> | undefined
+  #opened: Session<Data> | undefined
+  #held = false
+  #done = false
+  #given = false
+  #commit: Promise<void> | undefined
+
+  constructor(core: Core, x: Exchange) {
+    this.#core = core
+    this.#x = x
+    this.initial = core.initial
+    this.schema = core.schema
+  }
+
+  /** The answer to a request that another site sent with the visitor's cookies; nothing when it may go on. */
+  guard(): Problem | undefined {
+    const { guard, context } = this.#core
+    if (guard === undefined || guard(this.#x)) return undefined
+    context.emit({ type: 'refused', reason: 'cross-origin', ip: this.#x.ip })
+    return problem(
+      403,
+      'Forbidden',
+      'This request came from another site, or from a page that does not say where it is from.',
+    )
+  }
+
+  /** The session; opened at the first call, at the price of one store call if the request carries a credential. */
+  session(): Awaitable<Session<Data>> {
+    this.#session ??= this.#open()
+    return this.#session
+  }
+
+  /**
+   * Carries out what the handler wanted of the session, and sets or clears the credential. Adapters call it once the
+   * response's own headers are known and before they leave. Nothing happens twice. Throws a `Fault`.
+   */
+  commit(): Awaitable<void> {
+    if (this.#opened === undefined) return
+    if (this.#done) {
+      // The handler committed on its own, and may have set a header for shared caches since.
+      if (this.#given) keepPrivate(this.#x)
+      return this.#commit
+    }
+    this.#done = true
+    const result = this.#carryOut(this.#opened)
+    if (isPromise(result)) {
+      // Only while it runs: a handler that awaited it, and dealt with the fault, is not told again by the adapter.
+      const forget = () => {
+        this.#commit = undefined
+      }
+      this.#commit = result.finally(forget)
+      return this.#commit
+    }
+  }
+
+  touch(): void {
+    if (this.#held || this.#done) return
+    this.#held = true
+    if (this.#x.hold?.() === false && this.#opened) Session.settle(this.#opened, undefined)
+  }
+
+  mint(): Minted {
+    return this.#core.strategy.mint()
+  }
+
+  device(): Device | undefined {
+    const userAgent = this.#x
+      .header('user-agent')
+      ?.replace(/\p{Cc}/gu, ' ')
+      .slice(0, USER_AGENT_LENGTH)
+    const { ip } = this.#x
+    if (userAgent === undefined && ip === undefined) return undefined
+    return { ...(userAgent === undefined ? {} : { userAgent }), ...(ip === undefined ? {} : { ip }) }
+  }
+
+  unreadable(): void {
+    this.#core.context.emit({
+      type: 'fault',
+      code: 'ERR_DATA',
+      message: "a session's data could not be read, so it begins anew; who is signed in was kept",
+    })
+  }
+
+  issueToken(id: string): string {
+    return issueToken(this.#core.csrfKeys[0].key, id, randomText(16))
+  }
+
+  verifyToken(id: string, token: unknown): boolean {
+    if (this.#core.csrfKeys.some(({ key }) => verifyToken(key, id, token))) return true
+    this.#core.context.emit({ type: 'refused', reason: 'csrf-token', ip: this.#x.ip })
+    return false
+  }
+
+  #open(): Awaitable<Session<Data>> {
+    const { transport, strategy, context } = this.#core
+    // Whoever looks at the session answers for one visitor: not for a shared cache (ASVS 14.2.2), unless the app,
+    // which may still set the header, knows better.
+    if (this.#x.get('cache-control') === undefined) this.#x.set('cache-control', 'private, no-store')
+    const carried = transport.read(this.#x)
+    if (carried === '' || carried.length === 0) return this.#begin('absent')
+    const now = context.clock()
+    let found: Awaitable<State | Refusal>
+    try {
+      found = typeof carried === 'string' ? strategy.open(carried, now) : this.#choose(carried, now)
+    } catch (fault) {
+      return this.#fail(fault)
+    }
+    if (isPromise(found))
+      return found.then(
+        (found) => this.#begin(found),
+        (fault) => this.#fail(fault),
+      )
+    return this.#begin(found)
+  }
+
+  /** Several values under one name: the one that is honoured, unless two are. Never silently the first or the last. */
+  #choose(candidates: readonly string[], now: number): Awaitable<State | Refusal> {
+    if (candidates.length > MAX_CANDIDATES) return 'malformed'
+    const [first, second] = candidates.map((candidate) => this.#core.strategy.open(candidate, now))
+    return then(first!, (first) =>
+      then(second!, (second) => {
+        if (typeof first === 'string') return typeof second === 'string' ? first : second
+        return typeof second === 'string' || second.id === first.id ? first : 'malformed'
+      }),
+    )
+  }
+
+  #begin(found: State | Refusal): Session<Data> {
+    if (typeof found === 'string') {
+      if (found !== 'absent') this.#core.context.emit({ type: 'refused', reason: found, ip: this.#x.ip })
+    } else if (found.due || found.reissue !== undefined) this.touch()
+    this.#opened = new Session<Data>(this, found)
+    return this.#opened
+  }
+
+  #carryOut(session: Session<Data>): Awaitable<void> {
+    const draft = Session.draft(session as Session<object>)
+    if (draft === undefined) return Session.settle(session as Session<object>, undefined)
+    const now = this.#core.context.clock()
+    try {
+      const outcome = this.#core.strategy.commit(draft, now)
+      return isPromise(outcome)
+        ? outcome.then((outcome) => this.#settle(session, outcome, now)).catch((fault) => this.#fail(fault))
+        : this.#settle(session, outcome, now)
+    } catch (fault) {
+      this.#fail(fault)
+    }
+  }
+
+  #settle(session: Session<Data>, outcome: Outcome, now: number): void {
+    const { transport, context } = this.#core
+    if (outcome.kind === 'give') {
+      const { record } = outcome.state
+      const persistent = record.persistent === true
+      const endsAt = record.createdAt + timeoutsOf(record, context).absolute
+      this.#given = true
+      transport.write(this.#x, { credential: outcome.credential, endsAt, persistent }, now)
+    }
+    if (outcome.kind === 'clear') transport.clear(this.#x)
+    if (outcome.kind === 'ended') context.emit({ type: 'refused', reason: 'ended', ip: this.#x.ip })
+    Session.settle(session as Session<object>, outcome.kind === 'give' ? outcome.state : undefined)
+  }
+
+  #fail(fault: unknown): never {
+    if (fault instanceof Fault) this.#core.context.emit({ type: 'fault', code: fault.code, message: fault.message })
+    if (this.#opened) Session.settle(this.#opened as Session<object>, undefined)
+    throw fault
+  }
+}
