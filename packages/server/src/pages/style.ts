@@ -1,0 +1,12 @@
+/** The stylesheet, served under a name that changes with its content, so that browsers may keep it for good. */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+
+// The compiler copies no stylesheets; the package ships its sources, and this path leads there from `src` and `dist`.
+const file = new URL('../../src/pages/style.css', import.meta.url)
+
+/** The stylesheet's text. */
+export const STYLE: string = readFileSync(file, 'utf8')
+
+/** Where it is served: `/style.<hash>.css`. */
+export const STYLE_PATH: string = `/style.${createHash('sha256').update(STYLE).digest('hex').slice(0, 12)}.css`
