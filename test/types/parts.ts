@@ -1,0 +1,90 @@
+/** What fits together and what does not: stores, strategies, transports, adapters. Compiled, never run. */
+import { cookie, createSessions, opaque, type SessionRecord, type Store, type UserStore } from 'sojourn'
+import { express } from 'sojourn/adapter/express'
+import { fetch } from 'sojourn/adapter/fetch'
+import { node } from 'sojourn/adapter/node'
+import { memory } from 'sojourn/store/memory'
+import { sqlite } from 'sojourn/store/sqlite'
+import { manualClock } from 'sojourn/testing/clock'
+import { expectTypeOf } from 'vitest'
+
+declare const record: SessionRecord
+const sessions = createSessions({ keys: 'k', initial: () => ({ visits: 0 }) })
+
+export function aSynchronousStoreIsTypedSo(): void {
+  expectTypeOf(memory().get('id')).toEqualTypeOf<SessionRecord | undefined>()
+  expectTypeOf(memory().set('id', record, 0)).toEqualTypeOf<boolean>()
+  expectTypeOf(sqlite('s.db').get('id')).toEqualTypeOf<SessionRecord | undefined>()
+  expectTypeOf(sqlite('s.db').set('id', record, 0)).toEqualTypeOf<boolean>()
+  expectTypeOf(sqlite('s.db', { durability: 'normal' }).delete('id')).toEqualTypeOf<boolean>()
+  // @ts-expect-error: nothing to wait for
+  sqlite('s.db').get('id').then()
+}
+
+export function aDurableStorePromises(): void {
+  const store = sqlite('s.db', { durability: 'full' })
+  expectTypeOf(store.get('id')).toEqualTypeOf<SessionRecord | undefined>()
+  expectTypeOf(store.set('id', record, 0)).toEqualTypeOf<Promise<boolean>>()
+  expectTypeOf(store.endAll('u1')).toEqualTypeOf<Promise<number>>()
+  // @ts-expect-error: no such promise
+  sqlite('s.db', { durability: 'most' })
+}
+
+export function bothStoresKnowTheirUsers(): void {
+  expectTypeOf(memory()).toExtend<UserStore>()
+  expectTypeOf(sqlite('s.db')).toExtend<UserStore>()
+  expectTypeOf(sqlite('s.db', { durability: 'full' })).toExtend<UserStore>()
+}
+
+export function aRecordIsFrozen(): void {
+  // @ts-expect-error: a store hands out what it holds
+  record.userId = 'somebody else'
+}
+
+export function aStoreMayBeWeaker(weak: Store): void {
+  opaque({ store: weak })
+  // @ts-expect-error: it does not say that it knows whose a record is
+  const users: UserStore = weak
+  // @ts-expect-error: and may not have the verb
+  weak.list('u1')
+  expectTypeOf(users).toEqualTypeOf<UserStore>()
+}
+
+export function impossibleParts(): void {
+  // @ts-expect-error: a store is an argument of a strategy, not a strategy
+  createSessions({ strategy: memory() })
+  // @ts-expect-error: nor a transport
+  createSessions({ transport: memory() })
+  // @ts-expect-error: no strategy without its store
+  opaque()
+  // @ts-expect-error: a clock is no store
+  opaque({ store: manualClock() })
+  // @ts-expect-error: compare-and-set says what it overwrites
+  memory().set('id', record)
+}
+
+export function cookiesThatBrowsersKnow(): void {
+  cookie({ prefix: '__Host-', sameSite: 'strict', priority: 'high' })
+  // @ts-expect-error: no such prefix
+  cookie({ prefix: '__Site-' })
+  // @ts-expect-error: no such value
+  cookie({ sameSite: 'maybe' })
+  // @ts-expect-error: no such attribute
+  cookie({ httponly: true })
+}
+
+export function adaptersTakeSessions(): void {
+  const handler = fetch(sessions, async (request) => {
+    const session = await sessions.of(request)
+    return new Response(String(session.data.visits))
+  })
+  expectTypeOf(handler).returns.toEqualTypeOf<Promise<Response>>()
+  expectTypeOf(node(sessions)).toBeFunction()
+  expectTypeOf(express(sessions)).toBeFunction()
+  // @ts-expect-error: the number of proxies, since "all of them" would believe strangers
+  node(sessions, { trustProxy: true })
+  // @ts-expect-error: a handler answers
+  fetch(sessions, () => undefined)
+  // @ts-expect-error: not sessions
+  express(memory())
+}
