@@ -17,7 +17,8 @@ export interface Accounts {
   credentials(username: string): Credentials | undefined
   /** `undefined`: the name is taken. */
   create(username: string, hash: string): User | undefined
-  setPassword(id: string, hash: string): void
+  /** `false`: the hash was another one already; nothing was changed. */
+  replacePassword(id: string, was: string, hash: string): boolean
 }
 
 const MIN = 3
@@ -30,7 +31,7 @@ export function createAccounts(database: Database, clock: () => number): Account
   const insert = database.prepare(
     'INSERT INTO accounts (id, username, name, password, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING',
   )
-  const update = database.prepare('UPDATE accounts SET password = ? WHERE id = ?')
+  const update = database.prepare('UPDATE accounts SET password = ? WHERE id = ? AND password = ?')
 
   return {
     find: (id) => {
@@ -43,9 +44,11 @@ export function createAccounts(database: Database, clock: () => number): Account
     },
     create: (username, hash) => {
       const user = { id: randomUUID(), username: username.normalize('NFKC') }
-      return insert.run(user.id, user.username, nameOf(username), hash, clock()).changes ? user : undefined
+      return Number(insert.run(user.id, user.username, nameOf(username), hash, clock()).changes) === 1
+        ? user
+        : undefined
     },
-    setPassword: (id, hash) => void update.run(hash, id),
+    replacePassword: (id, was, hash) => Number(update.run(hash, id, was).changes) === 1,
   }
 }
 

@@ -18,18 +18,20 @@ export function normalised(password: string): string {
   return password.normalize('NFC')
 }
 
-/** Whether it is too long to be hashed at all. */
-export function isOversized(password: string): boolean {
+/** Whether it can be hashed, all of it and exactly: text of no more than the sizes above, without broken characters. */
+export function isHashable(password: string): boolean {
   // The cheap test first: normalising a long string costs more than refusing it.
-  if (password.length > MAX_BYTES) return true
+  if (password.length > MAX_BYTES) return false
   const text = normalised(password)
-  return Buffer.byteLength(text) > MAX_BYTES || [...text].length > MAX_CODE_POINTS
+  // Half of a surrogate pair has no UTF-8, so that all such halves would be hashed as the same replacement character.
+  return Buffer.byteLength(text) <= MAX_BYTES && [...text].length <= MAX_CODE_POINTS && !/\p{Surrogate}/u.test(text)
 }
 
 /** Why this cannot become the user's password, or `undefined` when it can. `min` counts code points. */
 export function checkPassword(password: string, username: string, min: number): Refused<'password'> | undefined {
   const refuse = (message: string): Refused<'password'> => ({ ok: false, reason: 'password', message })
-  if (isOversized(password)) return refuse(`A password has at most ${MAX_CODE_POINTS} characters (${MAX_BYTES} bytes).`)
+  if (!isHashable(password))
+    return refuse(`A password is text of at most ${MAX_CODE_POINTS} characters (${MAX_BYTES} bytes).`)
   const text = normalised(password)
   if ([...text].length < min) return refuse(`A password has at least ${min} characters. A few words in a row do well.`)
 

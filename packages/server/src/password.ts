@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { hash, type ParsedHashOptions, parseOptions, verify } from '@node-rs/argon2'
 import { createGate, type Gate } from './gate.js'
-import { isOversized, normalised } from './password-rules.js'
+import { isHashable, normalised } from './password-rules.js'
 
 /** Hashes and checks passwords. Both throw `Busy` when too many are waiting. */
 export interface Passwords {
@@ -33,11 +33,11 @@ export async function createPasswords(gate: Gate = createGate(2, 50)): Promise<P
     hash: (password) => gate(() => hash(normalised(password), COST)),
     verify: (kept, password) =>
       gate(async () => {
+        const hashable = isHashable(password)
         const usable = kept !== undefined && isAffordable(kept)
-        // One that is too long was never accepted, so it fits nobody; its stand-in keeps the time equal.
-        const text = isOversized(password) ? '' : normalised(password)
-        const fits = await verify(usable ? kept : nobody, text)
-        return usable && fits && !isOversized(password)
+        // What never can have been set fits nobody; a stand-in for it keeps the time equal.
+        const fits = await verify(usable ? kept : nobody, hashable ? normalised(password) : '')
+        return fits && usable && hashable
       }),
     isOutdated: (kept) => {
       const cost = costOf(kept)

@@ -156,6 +156,6 @@ export interface Services {
   cart(visit: Visit): CartLine[]
   /** Adds to what is there; answers the new cart. Parallel adds all count. */
   addToCart(visit: Visit, line: CartLine): Result<CartLine[], 'product' | 'quantity'>
-  /** Takes the whole line out; answers the new cart. A sku that is not in it changes nothing. */
-  removeFromCart(visit: Visit, sku: string): CartLine[]
+  /** Takes the whole line out; answers the new cart. A product that is not in it changes nothing. */
+  removeFromCart(visit: Visit, sku: string): Result<CartLine[], 'product'>
 }

@@ -16,10 +16,10 @@ import { sourceOf } from './source.js'
 /** Guards the checks of passwords, and the making of accounts. */
 export interface Throttle {
   /**
-   * Runs `check` unless there were too many wrong ones, and counts what it says. A check that throws counts as none.
-   * Two to four statements in one or two transactions.
+   * Runs `check` unless too many were wrong, and counts what it says: `undefined` is wrong, and a check that throws
+   * counts as none. Two transactions.
    */
-  guard(account: string, ip: string, check: () => Promise<boolean>): Promise<Checked>
+  guard<T>(account: string, ip: string, check: () => Promise<T | undefined>): Promise<Checked<T>>
   /** Counts one account made from there: at most 100 at once, refilled at 100 an hour. */
   signUp(ip: string): Refused<'throttled'> | undefined
   /** Forgets what is old, and the oldest of what is too much. */
@@ -27,7 +27,7 @@ export interface Throttle {
 }
 
 /** What came of a guarded check. */
-export type Checked = { readonly ok: true; readonly value: boolean } | Refused<'throttled'>
+export type Checked<T> = { readonly ok: true; readonly value: T | undefined } | Refused<'throttled'>
 
 interface Count {
   readonly level: number
@@ -111,9 +111,9 @@ export function createThrottle(database: Database, clock: () => number): Throttl
       })
       if (refused) return refused
 
-      let fits: boolean
+      let value: Awaited<ReturnType<typeof check>>
       try {
-        fits = await check()
+        value = await check()
       } catch (error) {
         database.transaction(() => {
           lower.run(keys.source)
@@ -122,13 +122,13 @@ export function createThrottle(database: Database, clock: () => number): Throttl
         throw error
       }
       database.transaction(() => {
-        if (!fits) return raise(keys.pair, count(keys.pair).level)
+        if (value === undefined) return raise(keys.pair, count(keys.pair).level)
         lower.run(keys.source)
         forget.run(keys.pair)
         forget.run(keys.account)
         learn.run(keys.known, clock())
       })
-      return { ok: true, value: fits }
+      return { ok: true, value }
     },
 
     signUp(ip) {

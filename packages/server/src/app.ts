@@ -1,0 +1,78 @@
+/**
+ * What stands before the routes: every response is logged and carries the security headers, whoever made it, and no
+ * request reaches a session with an endless body.
+ */
+import type { HttpBindings } from '@hono/node-server'
+import { Hono, type MiddlewareHandler } from 'hono'
+import { secureHeaders } from 'hono/secure-headers'
+import { bounded, MAX_BODY } from './body.js'
+import type { Config } from './config.js'
+import { type Health, healthRoutes } from './health.js'
+import type { Logger } from './log.js'
+import { type Peer, peerOf } from './peer.js'
+import { failure, refuseOtherMethods } from './routes.js'
+
+/** What the app is made of. */
+export interface AppParts {
+  /** The routes, with sessions. */
+  readonly handle: (request: Request, peer: Peer) => Response | Promise<Response>
+  readonly health: Health
+  readonly config: Pick<Config, 'origin' | 'trustProxy'>
+  readonly log: Logger
+}
+
+type Env = { Bindings: HttpBindings; Variables: { peer: Peer } }
+
+/** The whole server, but for the socket. */
+export function createApp({ handle, health, config, log }: AppParts): Hono<Env> {
+  const app = new Hono<Env>()
+  const https = config.origin?.startsWith('https:') === true
+  app.use(async (c, next) => {
+    const peer = peerOf(c.env.incoming, config.trustProxy)
+    c.set('peer', { ip: peer.ip, secure: https || peer.secure })
+    await next()
+    if (health.draining) c.header('connection', 'close')
+  })
+  app.use(logged(log), hardened())
+  healthRoutes(app, health)
+  refuseOtherMethods(app)
+  app.all('*', async (c) => {
+    const request = await bounded(c.req.raw)
+    if (!request) return failure(c, 413, `A request holds at most ${MAX_BODY / 1024} KB.`, { connection: 'close' })
+    return handle(request, c.get('peer'))
+  })
+  app.onError((error, c) => {
+    log.error({ event: 'sys_fault', err: error })
+    return failure(c, 500, 'Something went wrong on our side.')
+  })
+  return app
+}
+
+function logged(log: Logger): MiddlewareHandler<Env> {
+  return async (c, next) => {
+    const start = performance.now()
+    await next()
+    const ms = Math.round((performance.now() - start) * 10) / 10
+    log.info({ method: c.req.method, path: c.req.path, status: c.res.status, ms, ip: c.get('peer').ip })
+  }
+}
+
+/** Nothing is inline, so the policy needs no nonce. A referrer within the site lets old browsers say `Origin`. */
+function hardened(): MiddlewareHandler<Env> {
+  const common: Parameters<typeof secureHeaders>[0] = {
+    contentSecurityPolicy: {
+      defaultSrc: ["'none'"],
+      styleSrc: ["'self'"],
+      imgSrc: ["'self'", 'data:'],
+      formAction: ["'self'"],
+      baseUri: ["'none'"],
+      objectSrc: ["'none'"],
+      frameAncestors: ["'none'"],
+    },
+    referrerPolicy: 'same-origin',
+    xFrameOptions: 'DENY',
+  }
+  const plain = secureHeaders({ ...common, strictTransportSecurity: false })
+  const encrypted = secureHeaders({ ...common, strictTransportSecurity: 'max-age=31536000; includeSubDomains' })
+  return (c, next) => (c.get('peer').secure ? encrypted : plain)(c, next)
+}

@@ -1,0 +1,66 @@
+#!/usr/bin/env node
+/** The `sojourn` command. */
+import { Command } from 'commander'
+import { type Config, readConfig, settings } from './config.js'
+import { addKey } from './keys-file.js'
+import { createLog } from './log.js'
+import { start } from './server.js'
+
+type Flags = Partial<Record<keyof Config, string>>
+
+const program = new Command('sojourn')
+  .description('Accounts, devices and carts, kept with Sojourn: as pages for people and as a JSON API for programs.')
+  .showHelpAfterError()
+
+const serve = program.command('serve').description('start the server, and stop it when asked to (SIGTERM, SIGINT)')
+addSettings(
+  serve,
+  settings.map(({ key }) => key),
+).action(async (flags: Flags) => {
+  const config = check(() => readConfig(flags))
+  const log = createLog()
+  const server = await start(config, { log }).catch((error: unknown) => fail(error))
+  const stop = async (signal: string) => {
+    log.info({ event: 'sys_stopping', signal })
+    // Asked twice, a person means at once.
+    for (const again of ['SIGTERM', 'SIGINT'] as const) process.once(again, () => process.exit(1))
+    await server.close()
+    process.exit(0)
+  }
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop(signal))
+})
+
+const keys = program.command('keys').description('the keys that sign sessions')
+addSettings(keys.command('new'), ['data'])
+  .description('add a key that signs from the next start on; sessions signed by the older ones stay valid')
+  .action((flags: Flags) => {
+    const { data } = check(() => readConfig(flags))
+    check(() => addKey(data, Date.now()))
+    process.stdout.write('A new key was added. Restart the server to sign with it.\n')
+  })
+
+await program.parseAsync()
+
+function addSettings(command: Command, names: readonly (keyof Config)[]): Command {
+  for (const { key, flag, env, fallback, help } of settings) {
+    if (!names.includes(key)) continue
+    const from = fallback === undefined ? env : `${env}, default ${fallback}`
+    command.option(flag, `${help} (${from})`)
+  }
+  return command
+}
+
+/** Runs what can fail for reasons that the person at the terminal can change. */
+function check<T>(work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    return fail(error)
+  }
+}
+
+function fail(error: unknown): never {
+  const text = error instanceof Error ? error.message : String(error)
+  process.stderr.write(`sojourn cannot start:\n${text.replace(/^/gm, '  ')}\n`)
+  process.exit(1)
+}

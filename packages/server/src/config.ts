@@ -1,0 +1,144 @@
+/** What can be set, by a flag or by the environment, and what a bad value is told. One table for the command and the check. */
+import { isIP } from 'node:net'
+import { resolve } from 'node:path'
+
+/** A checked configuration. */
+export interface Config {
+  /** 0 takes any free port. */
+  readonly port: number
+  readonly host: string
+  /** The public origin; absent where the server is reached directly. */
+  readonly origin: string | undefined
+  /** Absolute path of the data folder. */
+  readonly data: string
+  readonly store: 'sqlite' | 'memory'
+  /** How many proxies of ours a request passes. */
+  readonly trustProxy: number
+  /** The shortest new password, in code points. */
+  readonly passwordMin: number
+}
+
+/** One setting: where its value comes from, and what it must be. */
+export interface Setting<K extends keyof Config = keyof Config> {
+  readonly key: K
+  readonly flag: string
+  readonly env: string
+  /** As it would be written; absent where there is none. */
+  readonly fallback?: string
+  /** For `--help`. */
+  readonly help: string
+  /** Throws a `TypeError` that says what is wrong with the text and what to write instead. */
+  readonly parse: (text: string) => Config[K]
+}
+
+/** All settings, in the order in which `--help` shows them. */
+export const settings: readonly Setting[] = [
+  setting('port', '--port <number>', 'PORT', '3000', 'port to listen on; 0 takes a free one', (text) =>
+    whole(text, 0, 65_535),
+  ),
+  setting('host', '--host <address>', 'HOST', '127.0.0.1', 'address to listen on; 0.0.0.0 is every interface', host),
+  setting(
+    'origin',
+    '--origin <url>',
+    'SOJOURN_ORIGIN',
+    undefined,
+    'public origin, such as https://shop.example',
+    origin,
+  ),
+  setting('data', '--data <folder>', 'SOJOURN_DATA', './data', 'folder for accounts, sessions and keys', (text) =>
+    resolve(text),
+  ),
+  setting('store', '--store <kind>', 'SOJOURN_STORE', 'sqlite:', 'where sessions live: sqlite: or memory:', store),
+  setting(
+    'trustProxy',
+    '--trust-proxy <hops>',
+    'SOJOURN_TRUST_PROXY',
+    '0',
+    'how many of your proxies a request passes',
+    (text) => whole(text, 0, 10),
+  ),
+  setting(
+    'passwordMin',
+    '--password-min <characters>',
+    'SOJOURN_PASSWORD_MIN',
+    '15',
+    'shortest new password; 8 at least',
+    (text) => whole(text, 8, 64),
+  ),
+]
+
+/**
+ * The configuration: flags first, then the environment, then the defaults. Throws one `TypeError` that names everything
+ * that is wrong. Costs nothing and touches no file.
+ */
+export function readConfig(
+  flags: Partial<Record<keyof Config, string>> = {},
+  env: Readonly<Record<string, string | undefined>> = process.env,
+): Config {
+  const config: Partial<Record<keyof Config, unknown>> = {}
+  const problems: string[] = []
+  for (const { key, flag, env: variable, fallback, parse } of settings) {
+    const given = flags[key]
+    // An empty variable is how many tools spell "not set".
+    const text = given ?? (env[variable] || fallback)
+    try {
+      config[key] = text === undefined ? undefined : parse(text)
+    } catch (error) {
+      const from = given === undefined ? variable : flag.split(' ')[0]
+      problems.push(`${from}: ${JSON.stringify(text)} ${(error as Error).message}`)
+    }
+  }
+  if (problems.length > 0) throw new TypeError(problems.join('\n'))
+  return config as unknown as Config
+}
+
+function setting<K extends keyof Config>(
+  key: K,
+  flag: string,
+  env: string,
+  fallback: string | undefined,
+  help: string,
+  parse: (text: string) => Config[K],
+): Setting {
+  return { key, flag, env, help, parse, ...(fallback === undefined ? {} : { fallback }) }
+}
+
+function whole(text: string, from: number, to: number): number {
+  const value = Number(text)
+  if (!/^\d+$/.test(text) || value < from || value > to) {
+    throw new TypeError(`is not a whole number from ${from} to ${to}; give one, or drop it for the default`)
+  }
+  return value
+}
+
+function host(text: string): string {
+  if (isIP(text) === 0 && !/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/i.test(text)) {
+    throw new TypeError(
+      'is neither an address nor a host name; write 127.0.0.1 for this machine or 0.0.0.0 for all interfaces',
+    )
+  }
+  return text
+}
+
+function origin(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || url.origin !== text.toLowerCase()) {
+    throw new TypeError(
+      'is not an origin; write scheme and host, and the port if it is unusual, without a slash at the end',
+    )
+  }
+  const local = url.hostname === 'localhost' || url.hostname === '127.0.0.1' || url.hostname === '[::1]'
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && local)) {
+    throw new TypeError(
+      'is not HTTPS, so anybody on the way could take the sessions; put HTTPS before the server and write https://',
+    )
+  }
+  return url.origin
+}
+
+function store(text: string): Config['store'] {
+  if (text !== 'sqlite:' && text !== 'memory:') {
+    throw new TypeError('is no store; write sqlite: to keep sessions over a restart, or memory: to lose them')
+  }
+  return text === 'sqlite:' ? 'sqlite' : 'memory'
+}

@@ -1,0 +1,124 @@
+/** Signing up, signing in, and changing the password: the three places where a password is looked at. */
+import type { Sessions } from 'sojourn'
+import { type Accounts, type Credentials, checkUsername, nameOf } from '../accounts.js'
+import { Busy } from '../gate.js'
+import type { Logger } from '../log.js'
+import type { Passwords } from '../password.js'
+import { checkPassword } from '../password-rules.js'
+import type { Refused, Result, Services, ShopData } from '../services.js'
+import type { Throttle } from '../throttle.js'
+import type { Merge } from './cart.js'
+import { GUEST } from './devices.js'
+
+/** What authentication is made of. */
+export interface AuthenticationParts {
+  readonly sessions: Sessions<ShopData>
+  readonly accounts: Accounts
+  readonly passwords: Passwords
+  readonly throttle: Throttle
+  readonly merge: Merge
+  readonly passwordMin: number
+  readonly log: Logger
+}
+
+/** The operations that look at a password. */
+export function authenticationOperations(
+  parts: AuthenticationParts,
+): Pick<Services, 'passwordMin' | 'signUp' | 'signIn' | 'changePassword'> {
+  const { sessions, accounts, passwords, throttle, merge, passwordMin, log } = parts
+
+  /** The account that name and password fit. Costs one hash whether or not there is such a name (A-91). */
+  const verified = async (username: string, password: string): Promise<Credentials | undefined> => {
+    const known = accounts.credentials(username)
+    const fits = await passwords.verify(known?.hash, password)
+    if (!known || !fits) return undefined
+    // Changed while it was being verified? Then this password may be the one that was meant to be locked out.
+    return accounts.credentials(username)?.hash === known.hash ? known : verified(username, password)
+  }
+
+  /** As `verified`, unless whoever asks has guessed too often. Refusals are logged as those of `action`. */
+  const authenticate = async (
+    action: 'login' | 'password_change',
+    { username, password, ip }: { username: string; password: string; ip: string },
+  ): Promise<Result<Credentials, 'credentials' | 'throttled' | 'busy'>> => {
+    const checked = await orBusy(() => throttle.guard(nameOf(username), ip, () => verified(username, password)))
+    if (checked.ok && checked.value) return { ok: true, value: checked.value }
+    const refused = checked.ok ? WRONG : checked
+    const outcome = refused.reason === 'throttled' ? 'lock' : 'fail'
+    log.warn({
+      event: `authn_${action}_${outcome}`,
+      reason: refused.reason,
+      user: accounts.credentials(username)?.user.id,
+      ip,
+    })
+    return refused
+  }
+
+  const hashed = (password: string) =>
+    orBusy(async () => ({ ok: true as const, value: await passwords.hash(password) }))
+
+  return {
+    passwordMin,
+
+    async signUp({ session, ip }, { username, password }) {
+      const refused = checkUsername(username) ?? checkPassword(password, username, passwordMin) ?? throttle.signUp(ip)
+      if (refused) return refused
+      const hash = await hashed(password)
+      if (!hash.ok) return hash
+      const user = accounts.create(username, hash.value)
+      if (!user) return { ok: false, reason: 'taken', message: 'This username is taken.' }
+      log.info({ event: 'user_created', user: user.id, ip })
+      merge(session, user)
+      session.login(user.id)
+      return { ok: true, value: user }
+    },
+
+    async signIn({ session, ip }, { username, password, remember }) {
+      const found = await authenticate('login', { username, password, ip })
+      if (!found.ok) return found
+      const { user, hash } = found.value
+      log.info({ event: 'authn_login_success', user: user.id, ip })
+      const newer = passwords.isOutdated(hash) ? await hashed(password) : undefined
+      if (newer?.ok) accounts.replacePassword(user.id, hash, newer.value)
+      merge(session, user)
+      session.login(user.id, { persistent: remember })
+      return { ok: true, value: user }
+    },
+
+    async changePassword({ session, user, ip }, { current, next }) {
+      if (!user) return GUEST
+      const found = await authenticate('password_change', { username: user.username, password: current, ip })
+      if (!found.ok) return found
+      const refused = checkPassword(next, user.username, passwordMin)
+      if (refused) return refused
+      const hash = await hashed(next)
+      if (!hash.ok) return hash
+      // Of two changes that were made with the same old password, one has come too late.
+      if (!accounts.replacePassword(user.id, found.value.hash, hash.value)) return WRONG
+      log.info({ event: 'authn_password_change', user: user.id, ip })
+      // Under the old id, as the store knows no other before the commit.
+      await sessions.endAll(user.id, { except: session.id! })
+      session.rotate()
+      return { ok: true, value: undefined }
+    },
+  }
+}
+
+/** One answer for every failure: which of the two was wrong would tell who has an account. */
+const WRONG: Refused<'credentials'> = { ok: false, reason: 'credentials', message: 'Username or password is wrong.' }
+
+const BUSY: Refused<'busy'> = {
+  ok: false,
+  reason: 'busy',
+  message: 'Too many people are signing in just now. Please try again in a moment.',
+  retryAfter: 1,
+}
+
+async function orBusy<T>(work: () => Promise<T>): Promise<T | Refused<'busy'>> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof Busy) return BUSY
+    throw error
+  }
+}

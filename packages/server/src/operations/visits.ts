@@ -1,0 +1,41 @@
+/** One request, opened: its session, its user, and where it came from. */
+import type { Sessions } from 'sojourn'
+import type { Accounts } from '../accounts.js'
+import type { Peer } from '../peer.js'
+import type { ShopData, Visit } from '../services.js'
+import type { Merge } from './cart.js'
+
+/** What a visit is opened from. */
+export interface VisitParts {
+  readonly sessions: Sessions<ShopData>
+  readonly accounts: Accounts
+  readonly merge: Merge
+}
+
+/** The visits of the requests under way. */
+export interface Visits {
+  /** Says who sends a request, before anybody asks. */
+  meet(request: Request, peer: Peer): void
+  /** Opens a request's visit, once. */
+  open(request: Request): Promise<Visit>
+}
+
+/** Opens visits. A guest's cart that came through a login is brought home on the way. */
+export function createVisits({ sessions, accounts, merge }: VisitParts): Visits {
+  const ips = new WeakMap<Request, string>()
+  const opened = new WeakMap<Request, Promise<Visit>>()
+  const begin = async (request: Request): Promise<Visit> => {
+    const session = await sessions.of(request)
+    const user = session.userId === undefined ? undefined : accounts.find(session.userId)
+    if (user) merge(session, user)
+    return { session, user, ip: ips.get(request) ?? '' }
+  }
+  return {
+    meet: (request, peer) => void ips.set(request, peer.ip),
+    open(request) {
+      const visit = opened.get(request) ?? begin(request)
+      opened.set(request, visit)
+      return visit
+    },
+  }
+}

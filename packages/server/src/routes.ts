@@ -1,0 +1,57 @@
+/** Everything that answers with the session at hand: the API and the pages, and what they say to what they do not know. */
+import { type Context, type Env, Hono } from 'hono'
+import { HTTPException } from 'hono/http-exception'
+import { Fault } from 'sojourn'
+import { accountCalls } from './api/accounts.js'
+import { sessionCalls } from './api/sessions.js'
+import { shopCalls } from './api/shop.js'
+import { isDatabaseError } from './database.js'
+import type { Logger } from './log.js'
+import { errorPage, pages } from './pages/index.js'
+import { problem } from './problem.js'
+import type { Services } from './services.js'
+
+/** The routes of the server. */
+export function createRoutes(services: Services, log: Logger): Hono {
+  const app = new Hono()
+  for (const calls of [accountCalls, sessionCalls, shopCalls]) calls(app, services)
+  app.route('/', pages(services))
+  refuseOtherMethods(app)
+  app.notFound((c) => failure(c, 404, 'There is nothing here.'))
+  app.onError((error, c) => {
+    if (error instanceof HTTPException) return failure(c, error.status, error.message)
+    if (error instanceof Fault && error.code === 'ERR_CONFLICT') {
+      return failure(c, 409, 'You signed in while this was under way, so it was not kept. Please do it again.')
+    }
+    log.error({ event: 'sys_fault', err: error })
+    const unreachable = (error instanceof Fault && error.status === 503) || isDatabaseError(error)
+    return unreachable
+      ? failure(c, 503, 'Our memory cannot be reached just now. You are still signed in; try again in a moment.', {
+          'retry-after': '1',
+        })
+      : failure(c, 500, 'Something went wrong on our side.')
+  })
+  return app
+}
+
+/** What cannot be answered: problem details under `/api/`, a page elsewhere. */
+export function failure(c: Context, status: number, message: string, headers: Record<string, string> = {}): Response {
+  if (/^\/(?:api(?:\/|$)|healthz$|readyz$)/.test(c.req.path)) return problem(status, message, headers)
+  const html = { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }
+  return new Response(errorPage(status, message), { status, headers: { ...html, ...headers } })
+}
+
+/** Adds an answer to every other method of every path: 405, with those that there are. */
+export function refuseOtherMethods<E extends Env>(app: Hono<E>): void {
+  const allowed = new Map<string, Set<string>>()
+  for (const { path, method } of app.routes) {
+    if (method === 'ALL') continue
+    const methods = allowed.get(path) ?? new Set()
+    allowed.set(path, methods.add(method))
+    if (method === 'GET') methods.add('HEAD')
+  }
+  for (const [path, methods] of allowed) {
+    const allow = [...methods].sort().join(', ')
+    app.all(path, (c) => failure(c, 405, `This address knows ${allow}.`, { allow }))
+  }
+}
