@@ -9,17 +9,20 @@ import { SessionCommittedError } from './errors.js'
 export type Fields = Record<string, unknown>
 type Update = (value: unknown) => unknown
 
-/** One object of a session's content (its data, or its flash values), and what became of it. */
-export class Changes {
+/**
+ * One object of a session's content (its data, or its flash values), and what became of it. It is its own proxy
+ * handler: a request that only reads should not pay for closures.
+ */
+export class Changes implements ProxyHandler<Fields> {
   /** The object for the app: it reads and writes the fields, and takes note. */
   readonly view: Fields
   readonly #name: string
   readonly #touch: () => void
   readonly #fields: Fields
   /** Keys whose objects were handed out, and may have been changed inside, with their text before that. */
-  readonly #lent = new Map<string, string>()
+  #lent: Map<string, string> | undefined
   /** Changed keys: with the functions to run again, or `null` where the present value is what counts. */
-  readonly #changed = new Map<string, Update[] | null>()
+  #changed: Map<string, Update[] | null> | undefined
   #committed = false
 
   /** `touch` is called before anything that may come to a change. */
@@ -27,27 +30,41 @@ export class Changes {
     this.#name = name
     this.#fields = fields
     this.#touch = touch
-    this.view = new Proxy(fields, {
-      get: (target, key) => (typeof key === 'string' ? this.#read(key) : Reflect.get(target, key)),
-      set: (_, key, value) => typeof key === 'string' && this.assign(key, value),
-      defineProperty: (_, key, { value }) => typeof key === 'string' && this.assign(key, value),
-      deleteProperty: (_, key) => typeof key === 'string' && this.remove(key),
-      setPrototypeOf: () => false,
-    })
+    this.view = new Proxy(fields, this)
+  }
+
+  get(fields: Fields, key: string | symbol): unknown {
+    return typeof key === 'string' ? this.#read(key) : Reflect.get(fields, key)
+  }
+
+  set(_: Fields, key: string | symbol, value: unknown): boolean {
+    return typeof key === 'string' && this.assign(key, value)
+  }
+
+  defineProperty(_: Fields, key: string | symbol, { value }: PropertyDescriptor): boolean {
+    return typeof key === 'string' && this.assign(key, value)
+  }
+
+  deleteProperty(_: Fields, key: string | symbol): boolean {
+    return typeof key === 'string' && this.remove(key)
+  }
+
+  setPrototypeOf(): boolean {
+    return false
   }
 
   /** Sets a key. Throws `ERR_DATA` at once for what cannot be kept, where the stack still shows who did it. */
   assign(key: string, value: unknown): true {
     this.#begin(key)
     checkValue(`${this.#name}.${key}`, value)
-    this.#changed.set(key, null)
+    this.#note(key, null)
     define(this.#fields, key, value)
     return true
   }
 
   remove(key: string): true {
     this.#begin(key)
-    this.#changed.set(key, null)
+    this.#note(key, null)
     delete this.#fields[key]
     return true
   }
@@ -58,23 +75,23 @@ export class Changes {
     this.#noteMutation(key)
     const value = fn(own(this.#fields, key))
     checkValue(`${this.#name}.${key}`, value)
-    const earlier = this.#changed.get(key)
-    if (earlier !== null) this.#changed.set(key, [...(earlier ?? []), fn])
+    const earlier = this.#changed?.get(key)
+    if (earlier !== null) this.#note(key, [...(earlier ?? []), fn])
     define(this.#fields, key, value)
-    this.#lent.delete(key)
+    this.#lent?.delete(key)
     return this.#read(key)
   }
 
   /** Whether anything differs from what was opened. */
   get dirty(): boolean {
-    for (const key of this.#lent.keys()) this.#noteMutation(key)
-    return this.#changed.size > 0
+    if (this.#lent) for (const key of this.#lent.keys()) this.#noteMutation(key)
+    return this.#changed !== undefined
   }
 
   /** Does this request's changes again, over `base`. */
   replay(base: Fields): void {
     if (!this.dirty) return
-    for (const [key, updates] of this.#changed) {
+    for (const [key, updates] of this.#changed!) {
       const value = updates === null ? own(this.#fields, key) : updates.reduce((value, fn) => fn(value), own(base, key))
       checkValue(`${this.#name}.${key}`, value)
       if (value === undefined) delete base[key]
@@ -85,7 +102,7 @@ export class Changes {
   /** After the commit: whoever still holds an object of this session gets an error, not silence, for changing it. */
   close(): void {
     this.#committed = true
-    for (const key of this.#lent.keys()) deepFreeze(own(this.#fields, key))
+    if (this.#lent) for (const key of this.#lent.keys()) deepFreeze(own(this.#fields, key))
   }
 
   /** Inherited names are no data: `data.__proto__` and `data.constructor` lead nowhere (A-72). */
@@ -93,8 +110,9 @@ export class Changes {
     const value = own(this.#fields, key)
     if (typeof value !== 'object' || value === null) return value
     if (this.#committed) return deepFreeze(value)
-    if (!this.#lent.has(key)) {
+    if (!this.#lent?.has(key)) {
       this.#touch()
+      this.#lent ??= new Map()
       this.#lent.set(key, JSON.stringify(value))
     }
     return value
@@ -106,8 +124,13 @@ export class Changes {
   }
 
   #noteMutation(key: string): void {
-    const before = this.#lent.get(key)
-    if (before !== undefined && before !== JSON.stringify(own(this.#fields, key))) this.#changed.set(key, null)
+    const before = this.#lent?.get(key)
+    if (before !== undefined && before !== JSON.stringify(own(this.#fields, key))) this.#note(key, null)
+  }
+
+  #note(key: string, updates: Update[] | null): void {
+    this.#changed ??= new Map()
+    this.#changed.set(key, updates)
   }
 }
 

@@ -13,19 +13,32 @@ export interface Shape {
 /** The opened content; parsed when somebody first looks at it. */
 export class Contents {
   readonly data: Changes
-  readonly flash: Changes
   readonly #shape: Shape
+  readonly #touch: () => void
+  readonly #kept: Fields
+  #flash: Changes | undefined
+  #closed = false
 
   /** `unreadable` is told when what was kept cannot be read; the data then begins anew (A-73). */
   constructor(text: string | undefined, shape: Shape, touch: () => void, unreadable: () => void) {
     this.#shape = shape
+    this.#touch = touch
     const content = this.#read(text, unreadable)
     this.data = new Changes('data', content.data, touch)
-    this.flash = new Changes('flash', content.flash, touch)
+    this.#kept = content.flash
+  }
+
+  /** Most requests flash nothing. */
+  get flash(): Changes {
+    if (this.#flash === undefined) {
+      this.#flash = new Changes('flash', this.#kept, this.#touch)
+      if (this.#closed) this.#flash.close()
+    }
+    return this.#flash
   }
 
   get dirty(): boolean {
-    return this.data.dirty || this.flash.dirty
+    return this.data.dirty || this.#flash?.dirty === true
   }
 
   /** This request's changes over the content of `text`, of which only the keys in `keep` count where it is given. */
@@ -33,7 +46,7 @@ export class Contents {
     const content = this.#read(text, () => {})
     if (keep) content.data = { ...this.#shape.initial(), ...pick(content.data, keep) }
     this.data.replay(content.data)
-    this.flash.replay(content.flash)
+    this.#flash?.replay(content.flash)
     const checked = this.#shape.schema && checkSchema(this.#shape.schema, content.data)
     if (checked && 'misfit' in checked)
       throw new Fault('ERR_DATA', `session.data does not fit the schema at ${checked.misfit}`)
@@ -41,8 +54,9 @@ export class Contents {
   }
 
   close(): void {
+    this.#closed = true
     this.data.close()
-    this.flash.close()
+    this.#flash?.close()
   }
 
   /** Spread, not assigned: a `__proto__` in the text stays an ordinary key (A-72). */
@@ -57,7 +71,7 @@ export class Contents {
       unreadable()
       return fresh()
     }
-    return { data: checked ? { ...(checked.value as Fields) } : data, flash: { ...content.flash } }
+    return { data: checked ? { ...(checked.value as Fields) } : data, flash: content.flash }
   }
 }
 

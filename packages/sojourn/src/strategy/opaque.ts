@@ -5,6 +5,7 @@
 import { collect, run, then } from '../awaitable.js'
 import { hmac, sameDigest, sha256 } from '../crypto/digest.js'
 import { randomText } from '../crypto/random.js'
+import { Verified } from '../crypto/verified.js'
 import { Ledger } from '../ledger/ledger.js'
 import { judge } from '../ledger/lifetime.js'
 import { type Ask, patience } from '../patience.js'
@@ -62,6 +63,12 @@ function knowsUsers(store: Store): store is UserStore {
   return store.list !== undefined && store.endAll !== undefined
 }
 
+/** What a well-signed credential stands for. */
+interface Known {
+  readonly id: string
+  readonly reissue: string | undefined
+}
+
 class Opaque implements Strategy {
   readonly list?: (userId: string) => Awaitable<State[]>
   readonly endAll?: (userId: string, except?: string) => Awaitable<number>
@@ -70,6 +77,7 @@ class Opaque implements Strategy {
   readonly #keys: readonly [DerivedKey, ...DerivedKey[]]
   readonly #ask: Ask = patience()
   readonly #ledger: Ledger
+  readonly #verified = new Verified<Known>()
 
   constructor(store: Store, context: StrategyContext) {
     this.#store = store
@@ -86,23 +94,13 @@ class Opaque implements Strategy {
   }
 
   open(credential: string, now: number): Awaitable<State | Refusal> {
-    const dot = credential.indexOf('.')
-    const signed = credential.length - PART - 1
-    if (credential.length > LONGEST || dot < 1 || signed !== dot + 1 + PART || credential[signed] !== '.')
-      return 'malformed'
-    const keyId = credential.slice(0, dot)
-    const key = this.#keys.find((key) => key.id === keyId)
-    // The signature covers the text as it came, so there is one spelling of an identifier and no other.
-    if (!key || !sameDigest(hmac(key.key, credential.slice(0, signed)), credential.slice(signed + 1))) return 'forged'
-    const identifier = credential.slice(dot + 1, signed)
-    const id = sha256(identifier)
+    const known = this.#verified.get(credential) ?? this.#verify(credential)
+    if (typeof known === 'string') return known
     return then(
-      this.#ask(() => this.#store.get(id)),
+      this.#ask(() => this.#store.get(known.id)),
       (record) => {
-        const state = judge(id, record, now, this.#context)
-        return typeof state === 'string' || key === this.#keys[0]
-          ? state
-          : { ...state, reissue: this.#sign(identifier) }
+        const state = judge(known.id, record, now, this.#context)
+        return known.reissue === undefined || typeof state === 'string' ? state : { ...state, reissue: known.reissue }
       },
     )
   }
@@ -134,6 +132,23 @@ class Opaque implements Strategy {
     return found
       .map(([id, record]) => judge(id, record, now, this.#context))
       .filter((state) => typeof state !== 'string')
+  }
+
+  /** No store is asked before this says that we made the credential. */
+  #verify(credential: string): Known | Refusal {
+    const dot = credential.indexOf('.')
+    const signed = credential.length - PART - 1
+    const wellFormed =
+      credential.length <= LONGEST && dot > 0 && signed === dot + 1 + PART && credential[signed] === '.'
+    if (!wellFormed) return 'malformed'
+    const keyId = credential.slice(0, dot)
+    const key = this.#keys.find((key) => key.id === keyId)
+    // The signature covers the text as it came, so there is one spelling of an identifier and no other.
+    if (!key || !sameDigest(hmac(key.key, credential.slice(0, signed)), credential.slice(signed + 1))) return 'forged'
+    const identifier = credential.slice(dot + 1, signed)
+    const known = { id: sha256(identifier), reissue: key === this.#keys[0] ? undefined : this.#sign(identifier) }
+    this.#verified.set(credential, known)
+    return known
   }
 
   #sign(identifier: string): string {
