@@ -2,14 +2,13 @@
  * `npm test`: everything, from a fresh clone, with all its own set-up. `npm test -- <pattern>` runs the test files
  * that match. The last line counts; in CI (the variable `CI`) a skipped test is a failure, since nobody reads it there.
  */
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium } from './chromium.mjs'
+import { OTHER, otherNode } from './other-node.mjs'
 import { build, checkNode, install, root, run, say } from './setup.mjs'
 
-const OTHER_NODE = '24'
 const STORE_SUITES = ['packages/sojourn/test/store-']
 
 const patterns = process.argv.slice(2)
@@ -44,19 +43,12 @@ function check() {
 
 /** SQLite has another driver on newer Nodes, so what the stores promise is proved there too. */
 function storesOnOtherNode() {
-  if (process.versions.node.startsWith(`${OTHER_NODE}.`)) return
-  say(`Running the store suites once more, on Node ${OTHER_NODE}`)
-  const args = ['-y', '-p', `node@${OTHER_NODE}`, 'node', '-p', 'process.execPath']
-  const found = spawnSync('npx', args, {
-    cwd: root,
-    encoding: 'utf8',
-    timeout: 300_000,
-    shell: process.platform === 'win32',
-  })
-  const node = found.stdout?.trim()
-  if (found.status === 0 && node) return vitest(node, STORE_SUITES)
+  if (process.versions.node.startsWith(`${OTHER}.`)) return
+  say(`Running the store suites once more, on Node ${OTHER}`)
+  const node = otherNode()
+  if (node) return vitest(node, STORE_SUITES)
   total.skipped += 1
-  say(`SKIPPED: the store suites on Node ${OTHER_NODE}. npx could not fetch it from the npm registry`)
+  say(`SKIPPED: the store suites on Node ${OTHER}. npx could not fetch it from the npm registry`)
 }
 
 /**
