@@ -4,9 +4,12 @@ import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { publint } from 'publint'
 import { formatMessage } from 'publint/utils'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { installed, type Packed, pack, run, temporaryFolder } from './packed.js'
 import { files, imports, json, root, target } from './tree.js'
+
+// npm, with a cold cache on a busy machine.
+vi.setConfig({ testTimeout: 240_000, hookTimeout: 120_000 })
 
 const folder = temporaryFolder()
 let library: Packed

@@ -11,9 +11,12 @@ import { existsSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:
 import { type AddressInfo, connect, createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { pack, run, temporaryFolder } from './packed.js'
 import { packageOf, read, root } from './tree.js'
+
+// npm and the compiler, on a busy machine.
+vi.setConfig({ hookTimeout: 120_000 })
 
 const readme = read('README.md')
 
