@@ -20,14 +20,19 @@ addSettings(
   const config = check(() => readConfig(flags))
   const log = createLog()
   const server = await start(config, { log }).catch((error: unknown) => fail(error))
+  let asked: number | undefined
   const stop = async (signal: string) => {
+    if (asked !== undefined) {
+      // Asked twice, a person means at once. Within a second it is npm, passing on what the terminal has sent already.
+      if (performance.now() - asked > 1000) process.exit(1)
+      return
+    }
+    asked = performance.now()
     log.info({ event: 'sys_stopping', signal })
-    // Asked twice, a person means at once.
-    for (const again of ['SIGTERM', 'SIGINT'] as const) process.once(again, () => process.exit(1))
     await server.close()
     process.exit(0)
   }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop(signal))
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal))
 })
 
 const keys = program.command('keys').description('the keys that sign sessions')
