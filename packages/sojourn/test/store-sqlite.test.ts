@@ -1,24 +1,16 @@
 /** The SQLite store: the contract in both durabilities, and what is its own: files, drivers, processes, commits, sweeping. */
-import { execFile, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { execFile } from 'node:child_process'
 import { chmodSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { type SqliteDatabase, type SqliteOptions, type SqliteStore, sqlite } from 'sojourn/store/sqlite'
 import { manualClock } from 'sojourn/testing/clock'
+import { storeCases } from 'sojourn/testing/store'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { ask, connect, drivers, folder, record } from './fixtures/sqlite.js'
 
 const CHILD = fileURLToPath(new URL('fixtures/sqlite-child.mjs', import.meta.url))
-/** A process that reads for half a second, and says when it has begun. */
-const READER = `
-  const Database = process.getBuiltinModule('node:sqlite')?.DatabaseSync ?? require('better-sqlite3')
-  const db = new Database(process.argv[1])
-  db.exec('BEGIN; SELECT * FROM other')
-  db.prepare('SELECT * FROM other').get()
-  console.log('reading')
-  setTimeout(() => db.close(), 500)`
 const BOTH = ['normal', 'full'] as const
 
 /** What is closed after the test. */
@@ -43,8 +35,8 @@ function store(options: SqliteOptions<'normal'> = {}): SqliteStore {
 }
 
 /** A second connection to the store's file. */
-function beside(): SqliteDatabase {
-  const db = connect(file)
+function beside(path: string = file): SqliteDatabase {
+  const db = connect(path)
   closing.push(db)
   return db
 }
@@ -56,6 +48,20 @@ function child(what: string, ...args: string[]): Promise<{ stdout: string; stder
 function fill(into: SqliteStore, count: number, expiresAt: (n: number) => number): void {
   for (let n = 0; n < count; n++) into.set(`id-${n}`, record({ expiresAt: expiresAt(n), userId: `user-${n % 3}` }), 0)
 }
+
+describe.each(BOTH)('the contract of stores: %s', (durability) => {
+  const clock = manualClock()
+  const open = () => {
+    const made = sqlite(file, { durability, clock })
+    closing.push(made)
+    return made
+  }
+  const breakBackend = () => {
+    beside().exec('DROP TABLE sojourn_sessions')
+  }
+  const suite = storeCases({ create: open, second: open, clock, breakBackend })
+  test.each(suite.map(({ name, run }) => [name, run] as const))('%s', { timeout: 30_000 }, (_, run) => run())
+})
 
 describe('verbs that answer at once', () => {
   test('normal makes no promise', () => {
@@ -281,21 +287,10 @@ describe('full: the writes of one turn share a flush', () => {
 })
 
 describe('several processes', () => {
-  test('that make the file all at once', async () => {
-    for (const durability of BOTH) await Promise.all(Array.from({ length: 4 }, () => child('open', durability)))
-    expect(ask(beside(), 'PRAGMA journal_mode')).toBe('wal')
-  })
-
-  test('of which one reads the file in its old journal mode: the store waits for it, then switches to WAL', async () => {
-    beside().exec('CREATE TABLE other (a); INSERT INTO other VALUES (1)')
-    const reader = spawn(process.execPath, ['-e', READER, file], { stdio: ['ignore', 'pipe', 'inherit'] })
-    const gone = once(reader, 'close')
-    await once(reader.stdout, 'data')
-    const began = performance.now()
-    store()
-    expect(performance.now() - began).toBeGreaterThan(200)
-    expect(ask(beside(), 'PRAGMA journal_mode')).toBe('wal')
-    await gone
+  test('that make a file at the same moment, sixty times, all have it', async () => {
+    const start = String(Date.now() + 500)
+    await Promise.all([child('together', 'normal', start), child('together', 'full', start)])
+    expect(ask(beside(`${file}-59`), 'PRAGMA journal_mode')).toBe('wal')
   })
 
   test.each(BOTH)('lose no update of one record: %s', { timeout: 60_000 }, async (durability) => {

@@ -79,7 +79,7 @@ function create(file: string): void {
   }
 }
 
-/** The one statement that does not wait by itself for other processes, so that two which start together would fail. */
+/** Waits here, since SQLite does not: of two processes that switch a new file at once, it tells one that it is locked. */
 function useWal(db: SqliteDatabase): void {
   const end = Date.now() + BUSY
   for (;;) {
