@@ -88,7 +88,8 @@ export interface CookieAttributes {
  */
 export type CookieLine = (value: string, until?: number, now?: number) => string
 
-const MOST_BYTES = 4096
+/** Name and value of one cookie, bytes: browsers drop what is longer without a word (CK-03). */
+export const MOST_BYTES = 4096
 const MOST_ATTRIBUTE_BYTES = 1024
 const MOST_SECONDS = 400 * 24 * 60 * 60
 

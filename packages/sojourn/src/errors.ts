@@ -8,9 +8,10 @@
  * - `ERR_CONFLICT`: a login replaced the session while this request was changing it; the change was not kept
  * - `ERR_LIMIT`: the user is at the limit of sessions, and the policy is `reject`
  * - `ERR_LATE`: the session was changed after the response's headers had left
+ * - `ERR_TOO_LARGE`: the session does not fit into what carries it; the client keeps what it had
  * - `ERR_DATA`: the data cannot be kept (not JSON, too large, refused by the schema) or a kept one cannot be read
  */
-export type FaultCode = 'ERR_STORE' | 'ERR_CONFLICT' | 'ERR_LIMIT' | 'ERR_LATE' | 'ERR_DATA'
+export type FaultCode = 'ERR_STORE' | 'ERR_CONFLICT' | 'ERR_LIMIT' | 'ERR_LATE' | 'ERR_DATA' | 'ERR_TOO_LARGE'
 
 const STATUS: Record<FaultCode, number> = {
   ERR_STORE: 503,
@@ -18,6 +19,7 @@ const STATUS: Record<FaultCode, number> = {
   ERR_LIMIT: 409,
   ERR_LATE: 500,
   ERR_DATA: 500,
+  ERR_TOO_LARGE: 500,
 }
 
 /** Something failed; nobody is logged out by it and no cookie is cleared. Adapters answer with `status`. */
@@ -87,4 +89,5 @@ const ANSWER: Record<FaultCode, { title: string; detail: string | undefined }> =
   },
   ERR_LATE: OURS,
   ERR_DATA: OURS,
+  ERR_TOO_LARGE: OURS,
 }

@@ -8,7 +8,7 @@ import type { Awaitable, Device, Draft, Minted, Refusal, State } from './types.j
 export interface Host extends Shape {
   /** Something may change: the headers must wait from here on. */
   touch(): void
-  mint(): Minted
+  mint(user: boolean): Minted
   device(): Device | undefined
   unreadable(): void
   issueToken(id: string): string
@@ -128,7 +128,7 @@ export class Session<Data extends object = Record<string, unknown>> {
     this.#intent = 'login'
     this.#userId = userId
     this.#login = options as LoginOptions<Record<string, unknown>>
-    this.#minted = this.#host.mint()
+    this.#minted = this.#host.mint(true)
   }
 
   /** Gives the session a new identifier, for a change of rights (A-04). A mark; two store calls at the commit. */
@@ -136,7 +136,7 @@ export class Session<Data extends object = Record<string, unknown>> {
     this.#mark('rotate')
     if (this.#intent !== 'keep' || !this.#state) return
     this.#intent = 'rotate'
-    this.#minted = this.#host.mint()
+    this.#minted = this.#host.mint(this.#userId !== undefined)
   }
 
   /** Ends the session and clears its credential. What is written afterwards is a new guest's. A mark; one store call. */
@@ -158,7 +158,7 @@ export class Session<Data extends object = Record<string, unknown>> {
     if (this.id === undefined) {
       this.#mark('csrfToken')
       this.#wanted = true
-      this.#minted = this.#host.mint()
+      this.#minted = this.#host.mint(false)
     }
     return this.#host.issueToken(this.id!)
   }

@@ -7,6 +7,7 @@ import type { StandardSchema } from './schema.js'
 import type { Session } from './session.js'
 import { memory } from './store/memory.js'
 import { opaque } from './strategy/opaque.js'
+import { several } from './strategy/several.js'
 import { DEFAULT_REMEMBER, DEFAULT_TIMEOUTS, resolveTimeouts, type TimeoutPreset } from './timeouts.js'
 import { cookie } from './transport/cookie.js'
 import type {
@@ -36,8 +37,11 @@ export interface CsrfOptions {
 export interface SessionsOptions<Data extends object> {
   /** The secrets, current first. Default, for trying things out: one made up at start, which a restart forgets. */
   keys?: Keys
-  /** How a session becomes a credential. Default `opaque` over `memory()`. */
-  strategy?: StrategyFactory
+  /**
+   * How a session becomes a credential. Default `opaque` over `memory()`. Several: all are read, the first issues, and a
+   * live session of another moves to it at its next commit, so that one line changes the way and nobody is logged out.
+   */
+  strategy?: StrategyFactory | readonly StrategyFactory[]
   /** Where the credential travels. Default `cookie()`. */
   transport?: Transport
   /** The data of a new session; its type is the data's type. Default: an empty object. */
@@ -88,6 +92,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     checkLimit(limit)
     this.#events = new Events(clock)
     const keys = createKeyring(options.keys ?? madeUp())
+    const transport = options.transport ?? cookie()
     const context: StrategyContext = {
       keys,
       timeouts: resolveTimeouts('timeouts', options.timeouts ?? DEFAULT_TIMEOUTS),
@@ -95,14 +100,15 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       limit,
       clock,
       emit: (event) => this.#events.emit(event),
+      binding: transport.binding,
+      capacity: transport.capacity,
     }
-    const transport = options.transport ?? cookie()
     this.#core = {
       context,
       transport,
       initial: initial as Core['initial'],
       schema,
-      strategy: (options.strategy ?? opaque({ store: memory({ clock }) }))(context),
+      strategy: several([options.strategy ?? opaque({ store: memory({ clock }) })].flat())(context),
       csrfKeys: keys.derive('csrf token'),
       guard: csrf === false || !transport.ambient ? undefined : crossOriginGuard({ origin, ...csrf }),
     }

@@ -87,11 +87,14 @@ export interface State {
   readonly due: boolean
   /** The same identifier under the current key, where the one that came was signed with an older key. */
   readonly reissue?: string | undefined
+  /** When its identifier was made; what is ended is told apart by it where no record can be deleted. */
+  readonly issuedAt?: number
 }
 
 /** An identifier made before its session is written, so that a page can already name it. */
 export interface Minted {
   readonly id: string
+  /** Empty where the credential is made of the whole session, and so only at the commit. */
   readonly credential: string
 }
 
@@ -125,12 +128,26 @@ export type Outcome =
 /** How a session becomes a credential and back. */
 export interface Strategy {
   open(credential: string, now: number): Awaitable<State | Refusal>
-  mint(): Minted
+  /** A new identifier, for a user's session or a guest's. */
+  mint(user: boolean): Minted
   commit(draft: Draft, now: number): Awaitable<Outcome>
   /** The live sessions of a user. Absent where the strategy cannot know them. */
   list?(userId: string): Awaitable<State[]>
   end?(id: string): Awaitable<boolean>
   endAll?(userId: string, except?: string): Awaitable<number>
+  /** Whether it can keep a session for somebody who has not signed in. Default `true`. */
+  readonly guests?: boolean
+  /** Whether a session that is too large for it is to be kept by the next strategy of the list. Default `false`. */
+  readonly overflows?: boolean
+  /**
+   * Whether the credential is of this strategy's own form, by its look alone. Where several strategies are configured,
+   * the first that says so is asked.
+   */
+  owns(credential: string): boolean
+  /** Goes on with a session that another strategy has kept so far, with the request's changes. */
+  adopt(draft: Draft, state: State, now: number): Awaitable<Outcome>
+  /** Lets go of a session that another strategy goes on with. `false`: it was changed or ended since it was opened. */
+  release(state: State, now: number): Awaitable<boolean>
   close?(): Awaitable<void>
 }
 
@@ -170,6 +187,9 @@ export interface Carried {
 
 /** Where the credential travels. */
 export interface Transport {
+  /** What a self-contained credential is bound to, so that one made for one place is refused in another. */
+  readonly binding: string
+  readonly capacity: Capacity
   /** The candidates that the request carries, best first; empty when it carries none. A string is one candidate. */
   read(x: Exchange): string | readonly string[]
   write(x: Exchange, carried: Carried, now: number): void
@@ -202,6 +222,15 @@ export interface StrategyContext {
   readonly limit: Limit | undefined
   readonly clock: () => number
   readonly emit: (event: EventBody) => void
+  /** What the transport says of itself. */
+  readonly binding: string
+  readonly capacity: Capacity
+}
+
+/** The longest credential that a transport can carry, characters: in one piece, and in all. */
+export interface Capacity {
+  readonly whole: number
+  readonly chunked: number
 }
 
 /** A strategy as the user configures it; `createSessions` completes it. */

@@ -103,8 +103,8 @@ export class Visit<Data extends object> implements Host {
     if (this.#x.hold?.() === false && this.#opened) Session.settle(this.#opened, undefined)
   }
 
-  mint(): Minted {
-    return this.#core.strategy.mint()
+  mint(user: boolean): Minted {
+    return this.#core.strategy.mint(user)
   }
 
   device(): Device | undefined {

@@ -34,9 +34,9 @@ export class Ledger {
   readonly #store: Store
   readonly #ask: Ask
   readonly #context: StrategyContext
-  readonly #mint: () => Minted
+  readonly #mint: (user: boolean) => Minted
 
-  constructor(store: Store, ask: Ask, context: StrategyContext, mint: () => Minted) {
+  constructor(store: Store, ask: Ask, context: StrategyContext, mint: (user: boolean) => Minted) {
     this.#store = store
     this.#ask = ask
     this.#context = context
@@ -47,7 +47,7 @@ export class Ledger {
   *create(draft: Draft, now: number): Flow<Outcome> {
     // A guest's new identifier would overwrite the one that a login is just sending to the same browser.
     if (draft.refused === 'replaced') throw conflict()
-    const minted = draft.minted ?? this.#mint()
+    const minted = draft.minted ?? this.#mint(false)
     const record = begun(draft, undefined, draft.replay(undefined), now, 1, this.#context)
     yield* this.#insert(minted.id, record)
     this.#context.emit({ type: 'created', id: minted.id })
@@ -85,7 +85,7 @@ export class Ledger {
 
   /** A new identifier for the same session, whose absolute end stays. Two store calls. */
   *rotate(draft: Draft, state: State, now: number): Flow<Outcome> {
-    const minted = draft.minted ?? this.#mint()
+    const minted = draft.minted ?? this.#mint(true)
     const make: Make = (base, version) => renewed(base, draft.replay(base.data), now, version, this.#context)
     const first = make(state.record, 1)
     yield* this.#insert(minted.id, first)
@@ -99,10 +99,24 @@ export class Ledger {
     return give(minted, record)
   }
 
+  /** Goes on with a session that was kept elsewhere. One store call. */
+  *adopt(draft: Draft, { record: base }: State, now: number): Flow<Outcome> {
+    const user = base.userId !== undefined
+    const minted = draft.minted ?? this.#mint(user)
+    const record = renewed(base, draft.replay(base.data), now, 1, this.#context)
+    yield* this.#insert(minted.id, record)
+    return give(minted, record)
+  }
+
+  /** Lets go of a session that is kept elsewhere from now on. One store call. */
+  release({ id, record }: State, now: number): Awaitable<boolean> {
+    return this.#set(id, replaced(record, now), record.version)
+  }
+
   /** A user's session, under a new identifier always (A-01, ASVS 7.2.4). One store call, two where a session was before. */
   *login(draft: Draft, userId: string, now: number): Flow<Outcome> {
     const { state } = draft
-    const minted = draft.minted ?? this.#mint()
+    const minted = draft.minted ?? this.#mint(true)
     // Another user's data stays behind; a guest's, and the user's own, comes along.
     const carries = (base: SessionRecord | undefined) => base && (base.userId === undefined || base.userId === userId)
     const make = (base: SessionRecord | undefined, version: number) =>

@@ -9,7 +9,7 @@ import type { EventBody, Limit, UserStore } from '../types.js'
 
 /** What the limit needs of the ledger. */
 export interface LimitContext {
-  readonly store: UserStore
+  readonly store: Pick<UserStore, 'list' | 'delete'>
   readonly limit: Limit
   readonly ask: Ask
   readonly emit: (event: EventBody) => void

@@ -119,6 +119,20 @@ class Opaque implements Strategy {
     return draft.changed || state.due || state.reissue ? run(this.#ledger.write(draft, state, now)) : { kind: 'keep' }
   }
 
+  adopt(draft: Draft, state: State, now: number): Awaitable<Outcome> {
+    return run(this.#ledger.adopt(draft, state, now))
+  }
+
+  release(state: State, now: number): Awaitable<boolean> {
+    return this.#ledger.release(state, now)
+  }
+
+  /** Two dots, the second of them where a signature of 43 characters begins. */
+  owns(credential: string): boolean {
+    const dot = credential.indexOf('.')
+    return dot > 0 && credential.length === dot + 2 + 2 * PART && credential[dot + 1 + PART] === '.'
+  }
+
   end(id: string): Awaitable<boolean> {
     return id.length === PART ? this.#ask(() => this.#store.delete(id)) : false
   }

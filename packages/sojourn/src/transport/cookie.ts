@@ -2,11 +2,13 @@
  * The session's credential in a cookie, with the strongest name that the scheme allows: what a browser would drop, or
  * what would weaken the session without a word, is refused when the server starts.
  */
+import { join, MOST_CHUNKS, split } from '../cookie-chunks.js'
 import {
   type CookieAttributes,
   type CookieLine,
   cookieTemplate,
   keepPrivate,
+  MOST_BYTES,
   readCookies,
   replaceCookie,
 } from '../cookies.js'
@@ -46,6 +48,8 @@ interface Variant {
   readonly name: string
   readonly line: CookieLine
   readonly cleared: string
+  /** The cookies of a value that one cookie cannot hold. */
+  readonly further: readonly Variant[]
 }
 
 /**
@@ -86,12 +90,20 @@ export function cookie(options: CookieOptions = {}): Transport {
     return isLocal(x.header('host')) ? bare : undefined
   }
 
+  // The prefixed name is the longer one, so what fits under it fits under both.
+  const whole = MOST_BYTES - `${full.name}.1`.length
+
   return {
     ambient: true,
+    binding: `cookie ${name}`,
+    capacity: { whole, chunked: whole * MOST_CHUNKS - 2 },
 
     read(x) {
       const ours = variantFor(x)
-      return ours === undefined ? '' : readCookies(x.header('cookie'), ours.name)
+      if (ours === undefined) return ''
+      const header = x.header('cookie')
+      const found = readCookies(header, ours.name)
+      return typeof found === 'string' && found[1] === '~' ? join(found, header, ours.name) : found
     },
 
     write(x, carried, now) {
@@ -99,24 +111,43 @@ export function cookie(options: CookieOptions = {}): Transport {
       if (ours !== full) warnOnce(ours === bare ? ON_LOCALHOST : IN_THE_CLEAR)
       if (ours === undefined) return
       const until = carried.persistent ? Math.min(carried.endsAt, now + maxAge, lastDay) : 0
-      const line = until > now ? ours.line(carried.credential, until, now) : ours.line(carried.credential)
-      x.setCookies(replaceCookie(x.cookies(), ours.name, line))
+      const [first, ...rest] = split(carried.credential, whole) as [string, ...string[]]
+      const put = (cookie: Variant, value: string) =>
+        setLine(x, cookie, until > now ? cookie.line(value, until, now) : cookie.line(value))
+      put(ours, first)
+      for (const [i, part] of rest.entries()) put(ours.further[i]!, part)
+      clearFurther(x, ours, rest.length)
       keepPrivate(x)
     },
 
     clear(x) {
       const ours = variantFor(x)
       if (ours === undefined) return
-      x.setCookies(replaceCookie(x.cookies(), ours.name, ours.cleared))
+      setLine(x, ours, ours.cleared)
+      clearFurther(x, ours, 0)
       keepPrivate(x)
     },
   }
 }
 
-function variant(name: string, attributes: CookieAttributes): Variant {
+function setLine(x: Exchange, cookie: Variant, line: string): void {
+  x.setCookies(replaceCookie(x.cookies(), cookie.name, line))
+}
+
+/** Parts of a longer value from before are taken back, where the client still has any. */
+function clearFurther(x: Exchange, cookie: Variant, kept: number): void {
+  const header = x.header('cookie')
+  if (!header?.includes(`${cookie.name}.`)) return
+  for (const stale of cookie.further.slice(kept)) {
+    if (readCookies(header, stale.name) !== '') setLine(x, stale, stale.cleared)
+  }
+}
+
+function variant(name: string, attributes: CookieAttributes, parts: number = MOST_CHUNKS): Variant {
   const line = cookieTemplate(name, attributes)
+  const further = Array.from({ length: parts - 1 }, (_, i) => variant(`${name}.${i + 1}`, attributes, 1))
   // Made by the same template, so that what clears a cookie always names the one that was set.
-  return { name, line, cleared: line('', 0) }
+  return { name, line, cleared: line('', 0), further }
 }
 
 const PREFIXES: readonly string[] = ['__Host-Http-', '__Host-', '__Secure-', '__Http-', ''] satisfies CookiePrefix[]

@@ -1,0 +1,153 @@
+/**
+ * Several strategies at once: all are read, the first issues, and a live session of another is converted at its next
+ * commit. One line changes the way a session is kept, and nobody is logged out by it.
+ */
+import { type Flow, run, then, wait } from '../awaitable.js'
+import { Fault } from '../errors.js'
+import type { Awaitable, Draft, Minted, Outcome, Refusal, State, Strategy, StrategyFactory } from '../types.js'
+
+/** The first strategy, and those that are still read. */
+export function several(factories: readonly StrategyFactory[]): StrategyFactory {
+  if (factories.length === 0)
+    throw new TypeError('strategy: the list is empty; give at least one, such as opaque({ store })')
+  return (context) => {
+    const strategies = factories.map((factory) => factory(context)) as [Strategy, ...Strategy[]]
+    return strategies.length === 1 ? strategies[0] : new Several(strategies)
+  }
+}
+
+class Several implements Strategy {
+  readonly list?: (userId: string) => Awaitable<State[]>
+  readonly #all: readonly [Strategy, ...Strategy[]]
+  /** Who opened what, for as long as a request lasts. */
+  readonly #keepers = new WeakMap<State, Strategy>()
+
+  constructor(strategies: readonly [Strategy, ...Strategy[]]) {
+    this.#all = strategies
+    if (strategies.some((strategy) => strategy.list)) this.list = (userId) => run(this.#list(userId))
+  }
+
+  owns(credential: string): boolean {
+    return this.#all.some((strategy) => strategy.owns(credential))
+  }
+
+  open(credential: string, now: number): Awaitable<State | Refusal> {
+    const keeper = this.#all.find((strategy) => strategy.owns(credential))
+    if (!keeper) return 'malformed'
+    return then(keeper.open(credential, now), (found) => {
+      if (typeof found === 'string') return found
+      // What should be kept otherwise is due at once: it moves at the commit of whoever asks for it first.
+      const state = keeper === this.#issuer(found.record.userId !== undefined) ? found : { ...found, due: true }
+      this.#keepers.set(state, keeper)
+      return state
+    })
+  }
+
+  mint(user: boolean): Minted {
+    return this.#issuer(user).mint(user)
+  }
+
+  commit(draft: Draft, now: number): Awaitable<Outcome> {
+    return run(this.#commit(draft, now))
+  }
+
+  adopt(draft: Draft, state: State, now: number): Awaitable<Outcome> {
+    return this.#issuer(state.record.userId !== undefined).adopt(draft, state, now)
+  }
+
+  release(state: State, now: number): Awaitable<boolean> {
+    return this.#keepers.get(state)?.release(state, now) ?? false
+  }
+
+  end(id: string): Awaitable<boolean> {
+    return run(
+      this.#sum(
+        (strategy) => strategy.end?.(id),
+        false,
+        (a, b) => a || b,
+      ),
+    )
+  }
+
+  endAll(userId: string, except?: string): Awaitable<number> {
+    return run(
+      this.#sum(
+        (strategy) => strategy.endAll?.(userId, except),
+        0,
+        (a, b) => a + b,
+      ),
+    )
+  }
+
+  close(): Awaitable<void> {
+    return run(
+      this.#sum(
+        (strategy) => strategy.close?.(),
+        undefined,
+        () => undefined,
+      ),
+    )
+  }
+
+  /** Who keeps new sessions: the first, or for guests the first that can. */
+  #issuer(user: boolean): Strategy {
+    const able = user ? this.#all[0] : this.#all.find((strategy) => strategy.guests !== false)
+    return able ?? this.#all[0]
+  }
+
+  *#commit(draft: Draft, now: number): Flow<Outcome> {
+    const { state, intent } = draft
+    const keeper = state && this.#keepers.get(state)
+    const user = intent === 'login' || (intent !== 'logout' && state?.record.userId !== undefined)
+    const issuer = this.#issuer(user)
+    try {
+      if (!keeper || keeper === issuer) return yield* wait(issuer.commit(draft, now))
+      if (intent === 'logout') return yield* this.#leave(keeper, draft, now)
+      return yield* this.#move(keeper, issuer, draft, state, now)
+    } catch (error) {
+      const next = issuer.overflows && this.#all[this.#all.indexOf(issuer) + 1]
+      if (!next || !(error instanceof Fault && error.code === 'ERR_TOO_LARGE')) throw error
+      return yield* keeper && keeper !== next
+        ? this.#move(keeper, next, draft, state, now)
+        : wait(next.commit(draft, now))
+    }
+  }
+
+  *#leave(keeper: Strategy, draft: Draft, now: number): Flow<Outcome> {
+    const left = yield* wait(keeper.commit({ ...draft, changed: false }, now))
+    if (!draft.changed) return left
+    const guest: Draft = { ...draft, state: undefined, intent: 'keep', refused: undefined }
+    return yield* wait(this.#issuer(false).commit(guest, now))
+  }
+
+  /** New one first, old one after. When the old one changed meanwhile, it stays where it is, with the changes of both. */
+  *#move(keeper: Strategy, issuer: Strategy, draft: Draft, state: State | undefined, now: number): Flow<Outcome> {
+    if (!state) return yield* wait(issuer.commit(draft, now))
+    const moved = yield* wait(
+      draft.intent === 'login' ? issuer.commit(loginFrom(state, draft), now) : issuer.adopt(draft, state, now),
+    )
+    if (moved.kind !== 'give' || (yield* wait(keeper.release(state, now)))) return moved
+    yield* wait(issuer.end?.(moved.state.id))
+    return yield* wait(keeper.commit(draft, now))
+  }
+
+  *#list(userId: string): Flow<State[]> {
+    return yield* this.#sum(
+      (strategy) => strategy.list?.(userId),
+      [] as State[],
+      (a, b) => [...a, ...b],
+    )
+  }
+
+  *#sum<T>(ask: (strategy: Strategy) => Awaitable<T> | undefined, none: T, add: (a: T, b: T) => T): Flow<T> {
+    let total = none
+    for (const strategy of this.#all) total = add(total, (yield* wait(ask(strategy))) ?? none)
+    return total
+  }
+}
+
+/** A login by one strategy over a session that another keeps: its data comes along as it would at home. */
+function loginFrom({ record }: State, draft: Draft): Draft {
+  const carries = record.userId === undefined || record.userId === draft.userId
+  return { ...draft, state: undefined, carry: (text) => draft.carry(text ?? (carries ? record.data : undefined)) }
+}

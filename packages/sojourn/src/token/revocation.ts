@@ -1,0 +1,228 @@
+/**
+ * Ending what needs no look-up. A token carries its own proof, so ending it means telling every verifier. Each keeps a
+ * compact copy of what was ended in memory, no older than `within`: that number is the bound, and it is kept by refusing
+ * to answer from a copy that is older (ASVS 7.4.1, A-67).
+ */
+import { collect, type Flow, isPromise, run, wait } from '../awaitable.js'
+import { sha256 } from '../crypto/digest.js'
+import { Fault } from '../errors.js'
+import { type Ask, patience } from '../patience.js'
+import type { Awaitable, SessionRecord, UserStore } from '../types.js'
+
+/** Options of `revocations`. */
+export interface RevocationOptions {
+  /** Where it is written down what was ended: one that all verifiers share. */
+  store: UserStore
+  /** Milliseconds after which an ended token is refused everywhere, at the latest. Default 5,000. */
+  within?: number
+  /** What to do when the copy is older than that and the store cannot be asked. Default `refuse`: 503. */
+  onStale?: 'refuse' | 'accept'
+  /** Epoch milliseconds. Default `Date.now`. */
+  clock?: () => number
+}
+
+/** What the check needs to know of a token. */
+export interface Revocable {
+  readonly id: string
+  readonly userId: string | undefined
+  /** When this very token's session got its identifier, epoch milliseconds. */
+  readonly issuedAt: number
+}
+
+/** Everything is filed under this name, which no user can have: users' ids are not empty and never begin so. */
+const FEED = '\u0001revoked'
+const HEAD = 'revocations'
+const EVERYBODY = 'everybody'
+/** The feed's own record never runs out. */
+const FOREVER = 8_640_000_000_000_000
+
+interface Entry {
+  /** A token by its identifier, a user, or everybody. */
+  readonly kind: 'id' | 'user' | 'all'
+  readonly of: string
+  /** What was issued at or before this time is refused. */
+  readonly before: number
+  readonly except?: string | undefined
+}
+
+/** Keeps, spreads and checks what was ended. */
+export class Revocations {
+  readonly within: number
+  readonly #store: UserStore
+  readonly #accept: boolean
+  readonly #clock: () => number
+  readonly #ask: Ask = patience()
+  readonly #unwatch: (() => void) | undefined
+  #ids = new Map<string, Entry>()
+  #users = new Map<string, Entry>()
+  #all = 0
+  #version = -1
+  #readAt = Number.NEGATIVE_INFINITY
+  #reading: Promise<void> | undefined
+  #timer: NodeJS.Timeout | undefined
+
+  constructor(options: RevocationOptions) {
+    const { store, within = 5_000, onStale = 'refuse', clock = Date.now } = options
+    if (!(within >= 10 && within <= 3_600_000))
+      throw new TypeError(
+        'revocations: `within` is milliseconds between 10 and 3,600,000; it bounds how long an ended token still works',
+      )
+    this.within = within
+    this.#store = store
+    this.#accept = onStale === 'accept'
+    this.#clock = clock
+    this.#unwatch = store.watch?.((id) => {
+      if (id === HEAD) void this.#refresh()
+    })
+  }
+
+  /** How old the copy is, milliseconds: the metric to watch, at most `within` in health. */
+  get lag(): number {
+    return this.#clock() - this.#readAt
+  }
+
+  /** Whether the token was ended. No store call while the copy is fresh; throws `ERR_STORE` rather than guess. */
+  check(token: Revocable): Awaitable<boolean> {
+    if (this.#timer === undefined) this.#start()
+    if (this.#clock() - this.#readAt <= this.within) return this.#refuses(token)
+    return this.fresh(token)
+  }
+
+  /** As `check`, from the store itself. One store call, two after news. */
+  fresh(token: Revocable): Awaitable<boolean> {
+    try {
+      const reading = this.#refresh()
+      return isPromise(reading)
+        ? reading.then(
+            () => this.#refuses(token),
+            (fault) => this.#stale(fault, token),
+          )
+        : this.#refuses(token)
+    } catch (fault) {
+      return this.#stale(fault, token)
+    }
+  }
+
+  /** The time that a token of this user must be younger than to be honoured. */
+  issueTime(userId: string | undefined, now: number): number {
+    const ended = userId === undefined ? undefined : this.#users.get(userId)?.before
+    return Math.max(now, this.#all + 1, (ended ?? 0) + 1)
+  }
+
+  /** Ends one token. `until`: when it would have expired anyway. Two store calls. */
+  end(id: string, until: number): Awaitable<void> {
+    return run(this.#write({ kind: 'id', of: id, before: this.#clock() }, until))
+  }
+
+  /** Ends all that was issued to a user until now, but for one session. Two store calls, however many tokens. */
+  endAll(userId: string, until: number, except?: string): Awaitable<void> {
+    return run(this.#write({ kind: 'user', of: userId, before: this.#clock(), except }, until))
+  }
+
+  /** Ends all that was issued to anybody until now. Two store calls. */
+  endEverybody(until: number): Awaitable<void> {
+    return run(this.#write({ kind: 'all', of: EVERYBODY, before: this.#clock() }, until))
+  }
+
+  /** Stops listening. The store stays open: it is the caller's. */
+  close(): void {
+    clearInterval(this.#timer)
+    this.#timer = undefined
+    this.#unwatch?.()
+  }
+
+  #refuses({ id, userId, issuedAt }: Revocable): boolean {
+    if (issuedAt <= this.#all || this.#ids.has(id)) return true
+    const user = userId === undefined ? undefined : this.#users.get(userId)
+    return user !== undefined && issuedAt <= user.before && user.except !== id
+  }
+
+  #stale(fault: unknown, token: Revocable): boolean {
+    if (!this.#accept) throw fault
+    process.emitWarning(
+      `revocations: the copy is ${Math.round(this.lag)} ms old and the store cannot be asked; ended tokens may be honoured, as configured`,
+      {
+        code: 'SOJOURN_STALE_REVOCATIONS',
+      },
+    )
+    return this.#refuses(token)
+  }
+
+  /** Twice as often as the bound asks, so that one slow answer does not break it. */
+  #start(): void {
+    const look = () => {
+      try {
+        const reading = this.#refresh()
+        if (isPromise(reading)) reading.catch(() => {})
+      } catch {
+        // The next check says so, where there is a request to answer.
+      }
+    }
+    this.#timer = setInterval(look, this.within / 2)
+    this.#timer.unref()
+  }
+
+  #refresh(): Awaitable<void> {
+    if (this.#reading) return this.#reading
+    const reading = run(this.#read())
+    if (isPromise(reading)) {
+      this.#reading = reading.finally(() => {
+        this.#reading = undefined
+      })
+      return this.#reading
+    }
+  }
+
+  *#read(): Flow<void> {
+    // What was true when we asked, not when the answer came.
+    const now = this.#clock()
+    const head = yield* wait(this.#ask(() => this.#store.get(HEAD)))
+    const version = head?.version ?? 0
+    if (version !== this.#version) {
+      const found = yield* wait(this.#ask(() => collect(this.#store.list(FEED))))
+      this.#ids = new Map()
+      this.#users = new Map()
+      this.#all = 0
+      for (const [id, record] of found) if (id !== HEAD) this.#apply(JSON.parse(record.data) as Entry)
+      this.#version = version
+    }
+    this.#readAt = now
+  }
+
+  #apply(entry: Entry): void {
+    if (entry.kind === 'id') this.#ids.set(entry.of, entry)
+    else if (entry.kind === 'user') this.#users.set(entry.of, entry)
+    else this.#all = Math.max(this.#all, entry.before)
+  }
+
+  /** The entry first, then the head that makes everybody look. */
+  *#write(entry: Entry, until: number): Flow<void> {
+    yield* this.#put(`revoked ${entry.kind} ${sha256(entry.of)}`, JSON.stringify(entry), until)
+    yield* this.#put(HEAD, '-', FOREVER)
+    this.#apply(entry)
+  }
+
+  *#put(id: string, data: string, until: number): Flow<void> {
+    for (let round = 0; round < 256; round++) {
+      const now = this.#clock()
+      const was: SessionRecord | undefined = yield* wait(this.#ask(() => this.#store.get(id)))
+      const version = (was?.version ?? 0) + 1
+      const expiresAt = Math.max(until, was?.expiresAt ?? 0)
+      const record: SessionRecord = {
+        userId: FEED,
+        data,
+        createdAt: was?.createdAt ?? now,
+        seenAt: now,
+        expiresAt,
+        version,
+      }
+      if (yield* wait(this.#ask(() => this.#store.set(id, record, was?.version ?? 0)))) return
+    }
+    throw new Fault('ERR_STORE', 'revocations: others wrote faster 256 times; nothing was ended by this call')
+  }
+}
+
+/** Revocation for `sealed` and `jwt`, shared by all that verify the same tokens. */
+export function revocations(options: RevocationOptions): Revocations {
+  return new Revocations(options)
+}
