@@ -400,7 +400,7 @@ describe('expiry', () => {
     fill(s, 1000, () => clock() + 1000)
     const sweeping = s.sweep(clock() + 1000)
     s.close()
-    expect(await sweeping).toBe(250)
+    expect(await sweeping).toBe(100)
   })
 })
 
