@@ -1,11 +1,21 @@
 /** What fits together and what does not: stores, strategies, transports, adapters. Compiled, never run. */
-import { cookie, createSessions, opaque, type SessionRecord, type Store, type UserStore } from 'sojourn'
+import {
+  acceptNoRevocation,
+  cookie,
+  createSessions,
+  opaque,
+  type SessionRecord,
+  type Store,
+  sealed,
+  type UserStore,
+} from 'sojourn'
 import { express } from 'sojourn/adapter/express'
 import { fetch } from 'sojourn/adapter/fetch'
 import { node } from 'sojourn/adapter/node'
 import { memory } from 'sojourn/store/memory'
 import { sqlite } from 'sojourn/store/sqlite'
 import { manualClock } from 'sojourn/testing/clock'
+import { revocations } from 'sojourn/token/revocation'
 import { expectTypeOf } from 'vitest'
 
 declare const record: SessionRecord
@@ -48,6 +58,21 @@ export function aStoreMayBeWeaker(weak: Store): void {
   // @ts-expect-error: and may not have the verb
   weak.list('u1')
   expectTypeOf(users).toEqualTypeOf<UserStore>()
+}
+
+export function aStatelessSessionCanBeEndedOrSaysThatItCannot(weak: Store): void {
+  createSessions({ strategy: sealed({ revocations: revocations({ store: memory() }), devices: memory() }) })
+  createSessions({
+    strategy: [sealed({ revocations: acceptNoRevocation, onTooLarge: 'next' }), opaque({ store: memory() })],
+  })
+  // @ts-expect-error: silence is no decision
+  sealed({})
+  // @ts-expect-error: only the symbol says that it is accepted
+  sealed({ revocations: false })
+  // @ts-expect-error: what was ended is listed, which this store may not be able to
+  revocations({ store: weak })
+  // @ts-expect-error: nor can it list devices
+  sealed({ revocations: acceptNoRevocation, devices: weak })
 }
 
 export function impossibleParts(): void {
