@@ -18,7 +18,7 @@ async function writeAndKill(file: string, durability: string, log: string): Prom
   const child = spawn(process.execPath, [CHILD, 'write', file, durability], { stdio: ['ignore', out, 'pipe'] })
   closeSync(out)
   let complaint = ''
-  child.stderr.on('data', (text) => {
+  child.stderr!.on('data', (text) => {
     complaint += text
   })
   const gone = once(child, 'close')

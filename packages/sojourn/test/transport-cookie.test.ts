@@ -93,7 +93,7 @@ describe('the cookie over HTTPS', () => {
   test('CK-10: the crumbs of HTTP/2 are read as one header', async () => {
     const server = createServer((req, res) => {
       const { cookie: header } = req.headers
-      res.end(cookie().read(exchange({ headers: header === undefined ? {} : { cookie: header } })))
+      res.end(String(cookie().read(exchange({ headers: header === undefined ? {} : { cookie: header } }))))
     })
     server.listen(0, '127.0.0.1')
     await once(server, 'listening')
