@@ -21,8 +21,11 @@ export function access(app: Hono, services: Services): void {
         const next = ownPath(c.req.query('next'))
         if (visit.user) return c.redirect(next, 303)
         const leaving = c.req.query('from') === 'logout' ? 'You are signed out.' : undefined
-        const frame = { notice: leaving, ...frameOf(c, services, visit) }
-        return send(c, <Page frame={frame} next={next} min={services.passwordMin} />)
+        const frame = frameOf(c, services, visit)
+        return send(
+          c,
+          <Page frame={{ ...frame, notice: frame.notice ?? leaving }} next={next} min={services.passwordMin} />,
+        )
       }),
     )
   }

@@ -64,7 +64,7 @@ function Account({ frame, user, session, min, refused }: Props): JSX.Element {
             <dd>
               <Ago at={session.authenticatedAt ?? session.createdAt ?? now} now={now} />
             </dd>
-            <dt>Signed out</dt>
+            <dt>Ends</dt>
             <dd>
               {session.persistent
                 ? 'If you stay away until '
@@ -88,10 +88,12 @@ function Account({ frame, user, session, min, refused }: Props): JSX.Element {
 function Password(props: { frame: Frame; user: User; min: number; refused: Refused | undefined }): JSX.Element {
   const { frame, user, min, refused } = props
   const about = { credentials: 'current', password: 'new' }[refused?.reason as string]
-  const error = (field: string): string | undefined => (about === field ? refused?.message : undefined)
+  // Here only one thing can be wrong with the credentials, since the name is not asked for.
+  const message = refused?.reason === 'credentials' ? 'This is not your current password.' : refused?.message
+  const error = (field: string): string | undefined => (about === field ? message : undefined)
   return (
     <Form action="/account" csrf={frame.csrf} class="stack">
-      {refused && about === undefined ? <Problem>{refused.message}</Problem> : null}
+      {refused && about === undefined ? <Problem>{message}</Problem> : null}
       {/* Tells a password manager whose password this is. */}
       <input type="text" name="username" autocomplete="username" value={user.username} readonly hidden />
       <Field

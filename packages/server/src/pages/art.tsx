@@ -184,8 +184,9 @@ const PLAIN: Picture = {
 export function Art({ sku }: { sku: string }): JSX.Element {
   const { ground, shapes } = Object.hasOwn(PICTURES, sku) ? PICTURES[sku]! : PLAIN
   return (
-    <svg class="art" viewBox="0 0 160 120" preserveAspectRatio="xMidYMid slice" aria-hidden="true">
-      <rect width="160" height="120" fill={ground} />
+    <svg class="art" viewBox="20 0 120 120" aria-hidden="true">
+      {/* Wider and higher than the view, so that the ground fills a tile of any shape. */}
+      <rect x="-160" y="-120" width="480" height="360" fill={ground} />
       {shapes}
     </svg>
   )

@@ -44,8 +44,7 @@ export function cart(app: Hono, services: Services): void {
     action(services, '/cart', (c, visit, fields) => {
       const sku = fields('sku')
       const held = services.cart(visit).some((line) => line.sku === sku)
-      if (held) {
-        services.removeFromCart(visit, sku)
+      if (held && services.removeFromCart(visit, sku).ok) {
         visit.session.flash('notice', `${nameOf(services.products, sku)} is out of your cart.`)
       }
       return c.redirect('/cart', 303)

@@ -31,6 +31,8 @@ export function devices(app: Hono, services: Services): void {
       '/devices',
       usersOnly('/devices', async (c, visit, fields) => {
         const result = await services.endDevice(visit, fields('id'))
+        // It was this one.
+        if (visit.session.userId === undefined) return c.redirect('/login?from=logout', 303)
         // Ended meanwhile, by its owner or by its time: what was wanted is so.
         const notice = result.ok ? 'That device is signed out.' : 'That device was signed out already.'
         visit.session.flash('notice', notice)

@@ -6,7 +6,7 @@ import { Mark, Wordmark } from './brand.js'
 import { Form } from './form.js'
 import { STYLE_PATH } from './style.js'
 
-/** What the frame needs to know of the visitor. `GUEST` serves where nothing may be asked of the session. */
+/** What the frame needs to know of the visitor. */
 export interface Frame {
   readonly user: { readonly username: string } | undefined
   /** How many things are in the cart, of all kinds together. */
@@ -19,11 +19,11 @@ export interface Frame {
   readonly notice?: string | undefined
 }
 
-/** A visitor of whom nothing is known: for pages that must not touch the session, because it may be what failed. */
-export const GUEST: Frame = { user: undefined, cartCount: 0, csrf: undefined, path: '' }
-
-/** A whole document. `title` names the page before the name of the house. */
-export function Layout(props: { title: string; frame: Frame; children: Child }): JSX.Element {
+/**
+ * A whole document. `title` names the page before the name of the house. Without a `frame` the visitor is not known, and
+ * the navigation offers only what suits everybody.
+ */
+export function Layout(props: { title: string; frame: Frame | undefined; children: Child }): JSX.Element {
   const { title, frame, children } = props
   return (
     <>
@@ -46,7 +46,7 @@ export function Layout(props: { title: string; frame: Frame; children: Child }):
           <Header frame={frame} />
           <main id="main" tabindex={-1}>
             <div class="notices" aria-live="polite">
-              {frame.notice === undefined ? null : (
+              {frame?.notice === undefined ? null : (
                 <p class="notice" role="status">
                   {frame.notice}
                 </p>
@@ -64,9 +64,9 @@ export function Layout(props: { title: string; frame: Frame; children: Child }):
   )
 }
 
-function Header({ frame }: { frame: Frame }): JSX.Element {
+function Header({ frame }: { frame: Frame | undefined }): JSX.Element {
   const link = (href: string, label: Child): JSX.Element => (
-    <a href={href} aria-current={frame.path === href ? 'page' : undefined}>
+    <a href={href} aria-current={frame?.path === href ? 'page' : undefined}>
       {label}
     </a>
   )
@@ -78,15 +78,17 @@ function Header({ frame }: { frame: Frame }): JSX.Element {
           '/cart',
           <>
             Cart
-            {frame.cartCount === 0 ? null : (
+            {frame?.cartCount ? (
               <span class="pill">
                 {frame.cartCount}
                 <span class="hidden"> in it</span>
               </span>
-            )}
+            ) : null}
           </>,
         )}
-        {frame.user ? (
+        {frame === undefined ? (
+          link('/account', 'Account')
+        ) : frame.user ? (
           <>
             {link('/devices', 'Devices')}
             {link('/account', 'Account')}

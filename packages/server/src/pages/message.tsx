@@ -1,12 +1,12 @@
 /** A page that only says something: not found, not allowed, not working. */
 import type { Child } from 'hono/jsx'
 import type { JSX } from 'hono/jsx/jsx-runtime'
-import { type Frame, GUEST, Layout } from './layout.js'
+import { type Frame, Layout } from './layout.js'
 
 /** One heading, one sentence or two, one way on. */
 export function Message(props: {
   title: string
-  frame: Frame
+  frame: Frame | undefined
   back?: readonly [href: string, label: string]
   children: Child
 }): JSX.Element {
@@ -37,12 +37,12 @@ const TITLES: Readonly<Record<number, string>> = {
 }
 
 /**
- * A whole page for an error, as text. Asks nothing of the session, which may be what failed, so that its frame is
- * the one of a guest. `message` is shown as it is, escaped.
+ * A whole page for an error, as text. Asks nothing of the session, which may be what failed. `message` is shown as it
+ * is, escaped.
  */
 export function errorPage(status: number, message: string): string {
   return String(
-    <Message title={TITLES[status] ?? 'Something went wrong'} frame={GUEST}>
+    <Message title={TITLES[status] ?? 'Something went wrong'} frame={undefined}>
       {message}
     </Message>,
   )

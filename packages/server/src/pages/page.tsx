@@ -2,7 +2,8 @@
 import type { Context, Handler } from 'hono'
 import type { JSX } from 'hono/jsx/jsx-runtime'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import type { Reason, Refused, Services, Visit } from '../services.js'
+import { statusOf } from '../problem.js'
+import type { Refused, Services, Visit } from '../services.js'
 import { CSRF_FIELD } from './form.js'
 import type { Frame } from './layout.js'
 import { Message } from './message.js'
@@ -73,23 +74,10 @@ export function send(c: Context, page: JSX.Element, status: ContentfulStatusCode
   return c.html(page, status)
 }
 
-const STATUS: Record<Reason, ContentfulStatusCode> = {
-  guest: 401,
-  credentials: 401,
-  username: 422,
-  password: 422,
-  product: 422,
-  quantity: 422,
-  taken: 409,
-  unknown: 404,
-  throttled: 429,
-  busy: 503,
-}
-
 /** The status that says why an operation was refused, with `Retry-After` set where trying again later helps. */
 export function refusal(c: Context, refused: Refused): ContentfulStatusCode {
   if (refused.retryAfter !== undefined) c.header('Retry-After', String(Math.ceil(refused.retryAfter)))
-  return STATUS[refused.reason]
+  return statusOf[refused.reason]
 }
 
 function stale(c: Context, services: Services, visit: Visit, back: string): Answer {
