@@ -1,0 +1,78 @@
+/** The results as Markdown: for a terminal, and for docs/benchmarks.md. */
+import { cpus, totalmem } from 'node:os'
+import { generator, pinned } from './load/load.mjs'
+
+const micro = (value) => value.toFixed(1)
+const whole = (value) => Math.round(value).toLocaleString('en')
+const table = (head, rows) =>
+  [head, head.map((_, column) => (column === 0 ? '---' : '--:')), ...rows]
+    .map((row) => `| ${row.join(' | ')} |`)
+    .join('\n')
+
+/** What was measured with what, and how. */
+export function setting(plan) {
+  const cores = cpus()
+  const memory = Math.round(totalmem() / 2 ** 30)
+  return [
+    `Node ${process.versions.node}, ${process.platform} ${process.arch}, ${cores.length} × ${cores[0].model}, ${memory} GiB.`,
+    `Load: ${generator}, 100 connections, ${whole(plan.sessions)} sessions in turn,`,
+    pinned ? 'the server pinned to core 1, the load to core 0;' : 'nothing pinned (no `taskset`);',
+    `${plan.rounds} × ${plan.seconds} s after ${plan.warmup} s of warming up, order rotated, medians${plan.rounds < 3 ? ' (a quick run: indicative only)' : ''}.`,
+  ].join('\n')
+}
+
+/** The cost of a session per request; the range is that of the rounds. */
+export function requestTable({ frameworks, contenders, absent }) {
+  const cost = ({ over, least, most }) => `${micro(over)} (${micro(least)} to ${micro(most)})`
+  const rows = frameworks.flatMap((framework) => [
+    [
+      `_${[framework.label, ...versions(framework)].join(' ')}: ${micro(framework.cpu)} µs_`,
+      '',
+      '',
+      whole(framework.rate),
+      '',
+    ],
+    ...contenders
+      .filter(({ over }) => over === framework.name)
+      .map((row) => [
+        [row.label, ...versions(row)].join(' '),
+        cost(row.unmodified),
+        cost(row.modified),
+        whole(row.unmodified.rate),
+        whole(row.modified.rate),
+      ]),
+  ])
+  for (const row of absent) rows.push([row.label, `not measured: ${row.reason}`, '', '', ''])
+  return table(['', 'read, µs over bare', 'changed, µs over bare', 'read, requests/s', 'changed, requests/s'], rows)
+}
+
+const versions = ({ versions }) => (versions.length ? [`(${versions.join(', ')})`] : [])
+
+/** The verbs of the stores and a request, by how many sessions there are. */
+export function growthTable(rows) {
+  return table(
+    ['store', 'sessions', 'get, ns', 'set, ns', 'request that reads, µs over bare'],
+    rows.map((row) => [row.store, whole(row.sessions), whole(row.get), whole(row.set), micro(row.over)]),
+  )
+}
+
+/** The figures of the memory store with a million sessions. */
+export function memoryTable(figures) {
+  return table(
+    ['memory store', ''],
+    figures.map(({ figure, value, unit }) => [figure, `${value.toLocaleString('en')} ${unit}`]),
+  )
+}
+
+/** The targets, met or missed. */
+export function targetTable(rows) {
+  return table(
+    ['target', 'at most', 'measured', ''],
+    rows.map(({ what, most, got, unit, met }) => [
+      what,
+      `${micro(most)} ${unit}`,
+      `${micro(got)} ${unit}`,
+      met ? 'met' : 'MISSED',
+    ]),
+  )
+}
