@@ -21,7 +21,7 @@ const LAW: Record<string, readonly string[]> = {
   store: ['types'],
   guard: ['types'],
   adapter: ['types', 'errors', 'awaitable', 'sessions', 'http/'],
-  testing: ['types', 'testing/clock'],
+  testing: ['types', 'testing/clock', 'testing/store-trial'],
 }
 
 /** Folders that no subpath leads to: what the exported ones are made of. */
