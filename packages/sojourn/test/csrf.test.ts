@@ -1,4 +1,4 @@
-import { createSecretKey, randomBytes } from 'node:crypto'
+import { createHmac, createSecretKey, randomBytes } from 'node:crypto'
 import fc from 'fast-check'
 import { type CrossOriginOptions, crossOriginGuard, issueToken, verifyToken } from 'sojourn/guard/csrf'
 import { describe, expect, test } from 'vitest'
@@ -95,6 +95,7 @@ describe('the cross-origin guard', () => {
     ['http://example.com', 'example.com:80', false, true],
     ['https://example.com', 'example.com', false, true],
     ['https://example.com', 'example.com:80', false, false],
+    ['ftp://example.com', 'example.com', false, false],
     ['http://localhost:3000', 'localhost:3000', false, true],
     ['http://localhost:4000', 'localhost:3000', false, false],
     ['http://[::1]:3000', '[::1]:3000', false, true],
@@ -254,6 +255,9 @@ describe('exempt paths', () => {
     '/pay/..',
     '/hooks/%c0%ae%c0%ae/admin',
     '/hooks/..%3b/admin',
+    '/hooks%2Fa',
+    '/hooks/a%2fb',
+    '%2Fpay',
   ])('CS-06: %s could be read in two ways, and is not', (url) => {
     expect(free(url)).toBe(false)
   })
@@ -312,6 +316,12 @@ describe('the form token', () => {
     expect(verifyToken(createSecretKey(randomBytes(32)), 'session-a', token)).toBe(false)
     expect(() => issueToken(key, '', random())).toThrow(TypeError)
     expect(verifyToken(key, '', token)).toBe(false)
+  })
+
+  test('CS-09: is the MAC of id and random, each with its length before it', () => {
+    const r = random()
+    const expected = createHmac('sha256', key).update(`9!session-a!22!${r}`).digest('base64url')
+    expect(issueToken(key, 'session-a', r)).toBe(`${r}.${expected}`)
   })
 
   test('CS-09: id and random cannot be cut elsewhere', () => {

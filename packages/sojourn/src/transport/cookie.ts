@@ -57,8 +57,9 @@ interface Variant {
  * bare name without them, and a warning says so once. Over plain HTTP elsewhere it is neither written nor read, and a
  * louder one says why; unless `secure: false` wants it so.
  *
- * `read` gives every value under the one name that the scheme calls for, three at most. Throws a `TypeError` for
- * options that browsers drop or that weaken the session unsaid.
+ * `read` gives every value under the one name that the scheme calls for, three at most. `write` splits what one cookie
+ * cannot hold over up to three, and throws a `RangeError`, setting nothing, for what three cannot. Throws a `TypeError`
+ * for options that browsers drop or that weaken the session unsaid.
  */
 export function cookie(options: CookieOptions = {}): Transport {
   const { name = 'session', prefix = '__Host-Http-', maxAge = Number.POSITIVE_INFINITY } = options
@@ -110,13 +111,16 @@ export function cookie(options: CookieOptions = {}): Transport {
       const ours = variantFor(x)
       if (ours !== full) warnOnce(ours === bare ? ON_LOCALHOST : IN_THE_CLEAR)
       if (ours === undefined) return
+      const parts = split(carried.credential, whole)
+      if (parts.length > MOST_CHUNKS) {
+        throw new RangeError(`cookie: the credential is longer than ${MOST_CHUNKS} cookies hold, and none was set`)
+      }
       const until = carried.persistent ? Math.min(carried.endsAt, now + maxAge, lastDay) : 0
-      const [first, ...rest] = split(carried.credential, whole) as [string, ...string[]]
-      const put = (cookie: Variant, value: string) =>
-        setLine(x, cookie, until > now ? cookie.line(value, until, now) : cookie.line(value))
-      put(ours, first)
-      for (const [i, part] of rest.entries()) put(ours.further[i]!, part)
-      clearFurther(x, ours, rest.length)
+      const cookies = [ours, ...ours.further]
+      // Every line is made before the first is set: what cannot be written leaves the client with what it had.
+      const lines = parts.map((part, i) => (until > now ? cookies[i]!.line(part, until, now) : cookies[i]!.line(part)))
+      for (const [i, line] of lines.entries()) setLine(x, cookies[i]!, line)
+      clearFurther(x, ours, parts.length - 1)
       keepPrivate(x)
     },
 
@@ -159,6 +163,8 @@ function check(name: string, prefix: string, { domain, path, ...flags }: CookieA
   if (!PREFIXES.includes(prefix)) {
     misuse(`there is no prefix ${JSON.stringify(prefix)}; use ${PREFIXES.map((known) => `"${known}"`).join(', ')}`)
   }
+  // Every request carries the name, and every part of a long value its own copy.
+  if (name.length > 64) misuse('`name` is over 64 characters; choose a shorter one')
   // Browsers read prefixes without regard to case, and would hold such a name to promises that nobody checked here.
   if (/^__(?:host|secure|http)-/i.test(name)) misuse('`name` begins with a prefix; give that as `prefix`')
   for (const flag of ['secure', 'httpOnly', 'partitioned'] as const) {
