@@ -1,0 +1,285 @@
+import { acceptNoRevocation, generateSecret, type SealedOptions, sealed } from 'sojourn'
+import { memory } from 'sojourn/store/memory'
+import { manualClock } from 'sojourn/testing/clock'
+import { revocations } from 'sojourn/token/revocation'
+import { describe, expect, test } from 'vitest'
+import { Client } from './jar.js'
+import { place, type View } from './journey.js'
+
+const MINUTE = 60_000
+const keys = generateSecret()
+
+function sealedPlace(options: Partial<SealedOptions> = {}) {
+  const clock = manualClock()
+  const ended = revocations({ store: memory({ clock }), clock })
+  const devices = memory({ clock })
+  const strategy = sealed({ revocations: ended, devices, ...options })
+  return { clock, ended, devices, ...place({ keys, clock, strategy }) }
+}
+
+describe('sealed sessions', () => {
+  test('keep their data in the client, and ask no store for it', async () => {
+    const app = sealedPlace({ revocations: acceptNoRevocation })
+    const client = new Client(app.handler)
+    await client.send('/add')
+    await client.send('/add')
+    expect(await client.get<View>('/')).toMatchObject({ count: 2 })
+    expect([...app.devices.list()]).toEqual([])
+  })
+
+  test('show nothing of it', async () => {
+    const app = sealedPlace()
+    const client = new Client(app.handler)
+    await client.send('/login/a-telling-name')
+    const [value] = client.cookies.values()
+    const shown = Buffer.from(value!.split('.')[1]!, 'base64url').toString('latin1')
+    expect(shown).not.toContain('a-telling-name')
+    expect(shown).not.toContain('count')
+  })
+
+  test('7.3.1 7.3.2: idle and absolute timeouts hold, whatever the cookie says', async () => {
+    const app = sealedPlace()
+    const client = new Client(app.handler)
+    await client.send('/login/ann')
+    app.clock.advance(30 * MINUTE - 1)
+    expect(await client.get<View>('/')).toMatchObject({ user: 'ann' })
+    app.clock.advance(30 * MINUTE)
+    expect(await client.get<View>('/')).toMatchObject({ refused: 'expired' })
+
+    await client.send('/login/ann')
+    for (let passed = 0; passed < 12 * 60 - 20; passed += 20) {
+      app.clock.advance(20 * MINUTE)
+      expect(await client.get<View>('/')).toMatchObject({ user: 'ann' })
+    }
+    app.clock.advance(20 * MINUTE)
+    expect(await client.get<View>('/')).toMatchObject({ refused: 'expired' })
+  })
+
+  test('slide at most once in a tenth of the idle timeout', async () => {
+    const app = sealedPlace()
+    const client = new Client(app.handler)
+    await client.send('/login/ann')
+    app.clock.advance(3 * MINUTE - 1)
+    expect((await client.send('/')).headers.getSetCookie()).toEqual([])
+    app.clock.advance(1)
+    expect((await client.send('/')).headers.getSetCookie()).toHaveLength(1)
+    expect((await client.send('/')).headers.getSetCookie()).toEqual([])
+  })
+
+  test('7.4.1: everything captured before the logout is refused after it', async () => {
+    const app = sealedPlace()
+    const client = new Client(app.handler)
+    await client.send('/login/ann')
+    const captured = [client.at(app.handler)]
+    await client.send('/add')
+    captured.push(client.at(app.handler))
+    await client.send('/rotate')
+    captured.push(client.at(app.handler))
+    await client.send('/logout')
+    expect(client.cookies.size).toBe(0)
+    for (const copy of captured) {
+      const view = await copy.get<View>('/')
+      expect(view).toMatchObject({ refused: 'ended', count: 0 })
+      expect(view.user).toBeUndefined()
+    }
+  })
+
+  test('A-01: a login changes the identifier, and the old state stays a guest', async () => {
+    const app = sealedPlace()
+    const client = new Client(app.handler)
+    await client.send('/add')
+    const before = client.at(app.handler)
+    const { id } = await client.get<View>('/')
+    expect(await client.get<View>('/login/ann')).toMatchObject({ user: 'ann', count: 1 })
+    expect((await client.get<View>('/')).id).not.toBe(id)
+    expect((await before.get<View>('/')).user).toBeUndefined()
+  })
+
+  test('an older state brings back older data and no other identity', async () => {
+    const app = sealedPlace()
+    const client = new Client(app.handler)
+    await client.send('/login/ann')
+    const older = client.at(app.handler)
+    await client.send('/add')
+    expect(await older.get<View>('/')).toMatchObject({ user: 'ann', count: 0 })
+    await client.send('/login/bea')
+    expect(await older.get<View>('/')).toMatchObject({ refused: 'ended' })
+  })
+
+  test('devices are listed and ended, one or all but one', async () => {
+    const app = sealedPlace()
+    const [one, two, three] = [1, 2, 3].map(() => new Client(app.handler)) as [Client, Client, Client]
+    for (const client of [one, two, three]) await client.send('/login/ann')
+    const { id } = await one.get<View>('/')
+    const listed = await app.sessions.list('ann')
+    expect(listed).toHaveLength(3)
+    expect(listed.map((session) => session.id)).toContain(id)
+
+    expect(await app.sessions.end((await two.get<View>('/')).id!)).toBe(true)
+    expect(await two.get<View>('/')).toMatchObject({ refused: 'ended' })
+    expect(await app.sessions.endAll('ann', { except: id })).toBe(1)
+    expect(await three.get<View>('/')).toMatchObject({ refused: 'ended' })
+    expect(await one.get<View>('/')).toMatchObject({ user: 'ann' })
+
+    await new Client(app.handler).send('/login/ann')
+    expect(await app.sessions.list('ann')).toHaveLength(2)
+  })
+
+  test('7.1.2: the limit of sessions holds', async () => {
+    const clock = manualClock()
+    const strategy = sealed({
+      revocations: revocations({ store: memory({ clock }), clock }),
+      devices: memory({ clock }),
+    })
+    const app = place({ keys, clock, strategy, limit: { sessions: 2, policy: 'evict-oldest' } })
+    const clients: Client[] = []
+    for (let i = 0; i < 3; i++) {
+      clock.advance(1000)
+      clients.push(new Client(app.handler))
+      await clients[i]!.send('/login/ann')
+    }
+    const views = await Promise.all(clients.map((client) => client.get<View>('/')))
+    expect(views.map((view) => view.user)).toEqual([undefined, 'ann', 'ann'])
+  })
+})
+
+describe('a session of any size', () => {
+  test('CK-03: is chunked over several cookies, and back', async () => {
+    const app = sealedPlace()
+    const client = new Client(app.handler)
+    await client.send('/text/6000')
+    expect([...client.cookies.keys()]).toEqual(['', '.1', '.2'].map((part) => `__Host-Http-session${part}`))
+    for (const [name, value] of client.cookies) expect(name.length + value.length).toBeLessThanOrEqual(4096)
+    expect(await client.get<View>('/')).toMatchObject({ text: 6000 })
+    await client.send('/text/10')
+    expect(client.cookies.size).toBe(1)
+    await client.send('/text/6000')
+    await client.send('/logout')
+    expect(client.cookies.size).toBe(0)
+  })
+
+  test('3.3.5 A-23: has a boundary to the byte: what fits is one cookie, one more is refused whole', async () => {
+    const app = sealedPlace({ onTooLarge: 'error' })
+    const client = new Client(app.handler)
+    let fits = 2000
+    for (let step = 1024; step >= 1; step /= 2) {
+      const sent = await client.send(`/text/${fits + step}`)
+      if (sent.status === 200) fits += step
+      else expect(await sent.json()).toMatchObject({ status: 500 })
+    }
+    await client.send(`/text/${fits}`)
+    const [[name, value]] = [...client.cookies] as [[string, string]]
+    // base64url goes in steps of one or two characters.
+    expect(name.length + 2 + value.length).toBeGreaterThanOrEqual(4094)
+    expect(name.length + value.length).toBeLessThanOrEqual(4096)
+    const refused = await client.send(`/text/${fits + 3}`)
+    expect(refused.status).toBe(500)
+    expect(refused.headers.getSetCookie()).toEqual([])
+    expect(app.events).toContain('fault')
+    expect(await client.get<View>('/')).toMatchObject({ text: fits })
+  })
+
+  test('A-24: missing, reordered, doubled and mixed chunks are refused, all or nothing', async () => {
+    const app = sealedPlace()
+    const client = new Client(app.handler)
+    await client.send('/text/6000')
+    const older = client.at(app.handler)
+    await client.send('/text/6001')
+    const name = '__Host-Http-session'
+    const change = async (edit: (cookies: Map<string, string>) => void) => {
+      const copy = client.at(app.handler)
+      edit(copy.cookies)
+      return (await copy.get<View>('/')).refused
+    }
+    expect(await change(() => {})).toBeUndefined()
+    expect(await change((jar) => void jar.delete(`${name}.1`))).toBe('forged')
+    expect(await change((jar) => void jar.delete(name))).toBe('absent')
+    expect(await change((jar) => void jar.set(`${name}.1`, older.cookies.get(`${name}.1`)!))).toBe('forged')
+    expect(
+      await change((jar) => {
+        const [one, two] = [jar.get(`${name}.1`)!, jar.get(`${name}.2`)!]
+        jar.set(`${name}.1`, two).set(`${name}.2`, one)
+      }),
+    ).toBe('forged')
+    expect(await change((jar) => void jar.set(name, jar.get(name)!.replace('3~', '2~')))).toMatch(/malformed|forged/)
+    expect(await change((jar) => void jar.set(name, jar.get(name)!.replace('3~', '9~')))).toBe('forged')
+  })
+})
+
+describe('what opens nothing', () => {
+  const app = sealedPlace()
+
+  test('one bit changed anywhere, another key, another cookie name', async () => {
+    const client = new Client(app.handler)
+    await client.send('/login/ann')
+    const [[name, value]] = [...client.cookies] as [[string, string]]
+    const refusedFor = async (changed: string, handler = app.handler) =>
+      (await new Client(handler, new Map([[name, changed]])).get<View>('/')).refused
+    const bytes = Buffer.from(value.split('.')[1]!, 'base64url')
+    for (let at = 0; at < bytes.length; at++) {
+      const flipped = Buffer.from(bytes)
+      flipped[at]! ^= 1
+      expect(await refusedFor(`${value.split('.')[0]}.${flipped.toString('base64url')}`)).toBe('forged')
+    }
+    const strategy = sealed({ revocations: acceptNoRevocation })
+    expect(await refusedFor(value, place({ keys: generateSecret(), strategy }).handler)).toBe('forged')
+    expect(await refusedFor(value, place({ keys, strategy, clock: app.clock }).handler)).toBeUndefined()
+  })
+
+  test('a second spelling of the same bytes', async () => {
+    const client = new Client(app.handler)
+    await client.send('/add')
+    const [[name, value]] = [...client.cookies] as [[string, string]]
+    for (const spelling of [
+      `${value}=`,
+      `${value}A`,
+      value.replace(/.$/, (last) => (last === 'A' ? 'B' : `${last}.`)),
+    ]) {
+      const { refused } = await new Client(app.handler, new Map([[name, spelling]])).get<View>('/')
+      expect(refused).toMatch(/malformed|forged/)
+    }
+  })
+
+  test('A-06: a megabyte, at once', async () => {
+    const started = performance.now()
+    const { refused } = await new Client(
+      app.handler,
+      new Map([['__Host-Http-session', `k.${'A'.repeat(1_000_000)}`]]),
+    ).get<View>('/')
+    expect(refused).toMatch(/malformed|forged/)
+    expect(performance.now() - started).toBeLessThan(200)
+  })
+
+  test('11.3.4: no two sealings share salt and count', async () => {
+    const client = new Client(app.handler)
+    const seen = new Set<string>()
+    for (let i = 0; i < 500; i++) {
+      await client.send('/add')
+      const [value] = client.cookies.values()
+      seen.add(Buffer.from(value!.split('.')[1]!, 'base64url').subarray(0, 22).toString('hex'))
+    }
+    expect(seen.size).toBe(500)
+  })
+})
+
+test('ASVS 7.4.1: a stateless strategy without revocation does not start unless that is accepted', () => {
+  // biome-ignore lint/suspicious/noExplicitAny: what a caller without types could write
+  const start = (options: any) => () => place({ keys, strategy: sealed(options) })
+  expect(start({})).toThrow(/revocations/)
+  expect(start({ revocations: acceptNoRevocation })).not.toThrow()
+})
+
+test('keys rotate without logging anyone out, and what the old one sealed is sealed anew', async () => {
+  const [oldKey, newKey] = [generateSecret(), generateSecret()]
+  const clock = manualClock()
+  const strategy = sealed({ revocations: acceptNoRevocation })
+  const client = new Client(place({ keys: oldKey, clock, strategy }).handler)
+  await client.send('/login/ann')
+  const both = client.at(place({ keys: [newKey, oldKey], clock, strategy }).handler)
+  expect(await both.get<View>('/')).toMatchObject({ user: 'ann' })
+  const retired = both.at(place({ keys: newKey, clock, strategy }).handler)
+  expect(await retired.get<View>('/')).toMatchObject({ user: 'ann' })
+  expect(await client.at(place({ keys: newKey, clock, strategy }).handler).get<View>('/')).toMatchObject({
+    refused: 'forged',
+  })
+})
