@@ -53,7 +53,9 @@ function logged(log: Logger): MiddlewareHandler<Env> {
     const start = performance.now()
     await next()
     const ms = Math.round((performance.now() - start) * 10) / 10
-    log.info({ method: c.req.method, path: c.req.path, status: c.res.status, ms, ip: c.get('peer').ip })
+    // Of the URL as it came, which is ASCII: the router's own path is decoded, and may hold what commands a terminal.
+    const path = new URL(c.req.url).pathname
+    log.info({ method: c.req.method, path, status: c.res.status, ms, ip: c.get('peer').ip })
   }
 }
 

@@ -8,9 +8,6 @@ import { createRequire } from 'node:module'
 /** A value that SQLite stores. */
 export type Value = string | number | null
 
-/** One row, as an object. */
-export type Row = Record<string, Value>
-
 /** A prepared statement; parameters are positional. */
 export interface Statement {
   run(...values: Value[]): { changes: number | bigint }
@@ -52,12 +49,12 @@ const MIGRATIONS = [
    CREATE INDEX known_at ON known(at);`,
 ]
 
-/** Opens the file, making or migrating it, readable by its owner alone. Throws when no driver is there or the file is of a newer release. */
+/** Opens the file, making or migrating it, readable by its owner alone. Throws without a driver, and for a newer release's file. */
 export function openDatabase(path: string): Database {
   const driver = connect(path)
   try {
     if (path !== ':memory:') chmodSync(path, 0o600)
-    driver.exec('PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=5000; PRAGMA foreign_keys=ON')
+    driver.exec('PRAGMA busy_timeout=5000; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON')
     const database: Database = {
       prepare: (sql) => driver.prepare(sql),
       close: () => void driver.close(),

@@ -2,26 +2,23 @@
  * The log: JSON lines for machines, readable lines for a person at a terminal. Everything in it is ours or an id: no
  * credential, no password, no username, and a path without its query (ASVS 16.2.5, A-154, A-155).
  */
-import { type Logger, pino } from 'pino'
+import { type DestinationStream, type Logger, pino } from 'pino'
 import { PinoPretty } from 'pino-pretty'
 import type { SessionEvent } from 'sojourn'
 
 export type { Logger }
 
-/** A log on standard output. Readable in a terminal unless NODE_ENV is `production`. */
-export function createLog(): Logger {
-  const readable = process.stdout.isTTY && process.env.NODE_ENV !== 'production'
+/** A log on standard output, readable in a terminal unless NODE_ENV is `production`; JSON lines on any other stream. */
+export function createLog(stream?: DestinationStream): Logger {
   const options = {
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (level: string) => ({ level }) },
   }
-  return readable
-    ? pino(
-        options,
-        PinoPretty({ translateTime: 'SYS:HH:MM:ss', ignore: 'event', messageFormat: '{if event}{event} {end}{msg}' }),
-      )
-    : pino(options)
+  if (stream) return pino(options, stream)
+  if (!process.stdout.isTTY || process.env.NODE_ENV === 'production') return pino(options)
+  const messageFormat = '{if event}{event} {end}{msg}'
+  return pino(options, PinoPretty({ translateTime: 'SYS:HH:MM:ss', ignore: 'event', messageFormat }))
 }
 
 /** Writes down what happened to sessions, in the words of the OWASP logging vocabulary where it has one. */

@@ -11,7 +11,8 @@ export const MAX_CODE_POINTS = 256
 export const MAX_BYTES = 1024
 
 const SERVICE = 'sojourn'
-const ROWS = ['abcdefghijklmnopqrstuvwxyz', '01234567890', '1234567890', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm']
+const SHORTEST_UNIT = 5
+const ROWS = ['abcdefghijklmnopqrstuvwxyz', '1234567890', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm']
 
 /** The one change made to a password before it is hashed: composed and decomposed accents are the same key strokes. */
 export function normalised(password: string): string {
@@ -36,7 +37,7 @@ export function checkPassword(password: string, username: string, min: number): 
   if ([...text].length < min) return refuse(`A password has at least ${min} characters. A few words in a row do well.`)
 
   const unit = repeatedUnit(text.toLowerCase())
-  if ([...unit].length === 1) return refuse('A password of one repeated character is easily guessed.')
+  if ([...unit].length < SHORTEST_UNIT) return refuse('A password that repeats a few characters is easily guessed.')
   if (isSequence(unit)) return refuse('A password that is a plain sequence is easily guessed.')
   if (isCommon(text) || isCommon(unit)) return refuse('This password is on the list of those that attackers try first.')
   if (isContextual(text, username))
@@ -44,10 +45,12 @@ export function checkPassword(password: string, username: string, min: number): 
   return undefined
 }
 
-/** `abcabcabc` is `abc` typed three times, and as easily guessed: the shortest part that the text repeats. */
+/** `abcabcab` is `abc` typed again and again, and as easily guessed: the part that the text repeats, or all of it. */
 function repeatedUnit(text: string): string {
-  const at = (text + text).indexOf(text, 1)
-  return text.slice(0, at)
+  for (let period = 1; period <= text.length / 2; period++) {
+    if (text.startsWith(text.slice(period))) return text.slice(0, period)
+  }
+  return text
 }
 
 /** One walk along the alphabet, the digits or a row of the keyboard, in either direction, round the end included. */

@@ -12,6 +12,7 @@ import { createApp } from './app.js'
 import { createCarts } from './carts.js'
 import type { Config } from './config.js'
 import { openDatabase } from './database.js'
+import { draining } from './drain.js'
 import { EMPTY } from './guest-cart.js'
 import { createHealth } from './health.js'
 import { loadKeys } from './keys-file.js'
@@ -51,7 +52,9 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const keys = loadKeys(config.data, clock())
   const database = openDatabase(join(config.data, 'accounts.db'))
   const store: UserStore =
-    config.store === 'memory' ? memory({ clock }) : sqlite(join(config.data, 'sessions.db'), { clock })
+    config.store === 'memory'
+      ? memory({ clock })
+      : sqlite(join(config.data, 'sessions.db'), { durability: 'full', clock })
   const sessions = createSessions<ShopData>({
     keys,
     strategy: opaque({ store }),
@@ -94,6 +97,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const app = createApp({ handle, health, config, log })
   const server = createAdaptorServer({ fetch: app.fetch }) as Server
   server.requestTimeout = 30_000
+  const drain = draining(server, DRAIN)
 
   const sweeping = setInterval(() => {
     throttle.sweep()
@@ -122,7 +126,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   let closed: Promise<void> | undefined
   const close = async () => {
     health.draining = true
-    await drain(server)
+    await drain()
     await release()
     log.info({ event: 'sys_shutdown' }, 'Sojourn has stopped')
   }
@@ -136,18 +140,6 @@ function listen(server: Server, { port, host }: Config): Promise<void> {
       server.off('error', reject)
       resolve()
     })
-  })
-}
-
-/** Connections that idle are closed at once, the others after their response, and all when the time is up. */
-function drain(server: Server): Promise<void> {
-  return new Promise((resolve) => {
-    const late = setTimeout(() => server.closeAllConnections(), DRAIN)
-    server.close(() => {
-      clearTimeout(late)
-      resolve()
-    })
-    server.closeIdleConnections()
   })
 }
 

@@ -20,13 +20,14 @@ export function sessionCalls(app: Hono, services: Services): void {
     return result.ok ? c.json({ sessions: result.value }) : refusal(result)
   })
 
-  app.delete('/api/sessions/:id', async (c) => {
-    const result = await services.endDevice(await services.visit(c.req.raw), c.req.param('id'))
-    return result.ok ? c.body(null, 204) : refusal(result)
-  })
-
+  // Before the next one, whose path would take `end-others` for an id.
   app.post('/api/sessions/end-others', async (c) => {
     const result = await services.endOthers(await services.visit(c.req.raw))
     return result.ok ? c.json({ ended: result.value }) : refusal(result)
+  })
+
+  app.delete('/api/sessions/:id', async (c) => {
+    const result = await services.endDevice(await services.visit(c.req.raw), c.req.param('id'))
+    return result.ok ? c.body(null, 204) : refusal(result)
   })
 }

@@ -1,0 +1,61 @@
+import { checkUsername, createAccounts, nameOf } from '@sojourn/server/accounts'
+import { openDatabase } from '@sojourn/server/database'
+import { describe, expect, test } from 'vitest'
+
+const accounts = () => createAccounts(openDatabase(':memory:'), () => 1)
+
+describe('usernames', () => {
+  test.each(['ada', 'Ada.Lovelace', 'a-b_c', 'Åsa', '日本人', 'नमस्ते', 'x'.repeat(64), '007'])(
+    '%s is one',
+    (username) => {
+      expect(checkUsername(username)).toBeUndefined()
+    },
+  )
+
+  test.each([
+    ['', 'at least 3'],
+    ['ab', 'at least 3'],
+    ['x'.repeat(65), 'at most 64'],
+    ['x'.repeat(1_000_000), 'at most 64'],
+    ['a b c', 'letters, digits'],
+    ['ada\n', 'letters, digits'],
+    ['ada\u202Eevil', 'letters, digits'],
+    ['<script>', 'letters, digits'],
+    ['ada\u0000', 'letters, digits'],
+    ['ada😀', 'letters, digits'],
+    ['...', 'at least one letter or digit'],
+  ])('%j is refused, and why is said', (username, why) => {
+    expect(checkUsername(username)).toMatchObject({
+      ok: false,
+      reason: 'username',
+      message: expect.stringContaining(why),
+    })
+  })
+
+  test('case and compatibility forms do not tell two people apart', () => {
+    expect(nameOf('ＡＤＡ')).toBe(nameOf('ada'))
+    expect(nameOf('ﬁona')).toBe(nameOf('Fiona'))
+    const kept = accounts()
+    expect(kept.create('Ada', 'h1')).toMatchObject({ username: 'Ada' })
+    expect(kept.create('ａｄａ', 'h2')).toBeUndefined()
+    expect(kept.credentials('ADA')).toMatchObject({ hash: 'h1', user: { username: 'Ada' } })
+  })
+})
+
+describe('accounts', () => {
+  test('an account is found by id without its hash', () => {
+    const kept = accounts()
+    const user = kept.create('ada', 'secret hash')!
+    expect(kept.find(user.id)).toEqual({ id: user.id, username: 'ada' })
+    expect(kept.find('nobody')).toBeUndefined()
+    expect(kept.credentials('nobody')).toBeUndefined()
+  })
+
+  test('a hash is replaced only while it is the one that was read', () => {
+    const kept = accounts()
+    const { id } = kept.create('ada', 'first')!
+    expect(kept.replacePassword(id, 'first', 'second')).toBe(true)
+    expect(kept.replacePassword(id, 'first', 'third')).toBe(false)
+    expect(kept.credentials('ada')?.hash).toBe('second')
+  })
+})

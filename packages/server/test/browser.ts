@@ -1,0 +1,65 @@
+/** A real browser for tests: headless Chromium, without JavaScript, with what it complains about kept. */
+import { existsSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, beforeEach, onTestFinished } from 'vitest'
+
+const PLACES = [
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+  '/usr/bin/google-chrome-stable',
+  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
+  '/Applications/Chromium.app/Contents/MacOS/Chromium',
+]
+
+/** A tab of a visitor with cookies of its own. */
+export interface Tab {
+  page: Page
+  /** What the browser's console said: violations of the content policy among it. */
+  complaints: string[]
+}
+
+/** Opens a tab in a context of its own, for one test; what it shows is kept as a picture if the test fails. */
+export type OpenTab = (url: string, options?: BrowserContextOptions) => Promise<Tab>
+
+/**
+ * A browser for all tests of the `describe` that calls this. Without a Chromium (`CHROMIUM_PATH`, or where systems
+ * put it) they are skipped; in CI they fail, because nobody would notice.
+ */
+export function useBrowser(): OpenTab {
+  let browser: Browser | undefined
+  beforeAll(async () => {
+    const executablePath = [process.env.CHROMIUM_PATH, ...PLACES].find((path) => path && existsSync(path))
+    if (executablePath) browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
+  })
+  afterAll(() => browser?.close())
+  beforeEach((context) => {
+    if (browser) return
+    const message = 'no Chromium was found; set CHROMIUM_PATH'
+    if (process.env.CI) throw new Error(message)
+    console.log(`SKIPPED: ${message}`)
+    context.skip(message)
+  })
+
+  return async (url, options = {}) => {
+    const context = await browser!.newContext({ baseURL: url, javaScriptEnabled: false, ...options })
+    context.setDefaultTimeout(5_000)
+    const page = await context.newPage()
+    const complaints: string[] = []
+    page.on('console', (message) => complaints.push(message.text()))
+    page.on('pageerror', (error) => complaints.push(error.message))
+    onTestFinished(async ({ task }) => {
+      if (task.result?.state === 'fail') {
+        const path = join(tmpdir(), `sojourn-${task.id}-${Date.now()}.png`)
+        await page.screenshot({ path, fullPage: true }).then(
+          () => console.log(`What the tab showed at ${page.url()}: ${path}`),
+          () => {},
+        )
+      }
+      await context.close()
+    })
+    return { page, complaints }
+  }
+}

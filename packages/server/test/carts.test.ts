@@ -1,0 +1,126 @@
+import { createAccounts } from '@sojourn/server/accounts'
+import { type Carts, createCarts, MAX_QUANTITY } from '@sojourn/server/carts'
+import { type Database, openDatabase } from '@sojourn/server/database'
+import { adding, EMPTY, emptied, linesOf, removing } from '@sojourn/server/guest-cart'
+import { manualClock } from 'sojourn/testing/clock'
+import { beforeEach, describe, expect, test } from 'vitest'
+
+let database: Database
+let carts: Carts
+let ada: string
+let grace: string
+const clock = manualClock()
+
+beforeEach(() => {
+  database = openDatabase(':memory:')
+  carts = createCarts(database, clock)
+  const accounts = createAccounts(database, clock)
+  ada = accounts.create('ada', 'hash')!.id
+  grace = accounts.create('grace', 'hash')!.id
+})
+
+describe('a user’s cart', () => {
+  test('adding adds to what is there; each user has their own', () => {
+    carts.add(ada, { sku: 'mug', quantity: 2 })
+    carts.add(ada, { sku: 'map', quantity: 1 })
+    carts.add(ada, { sku: 'mug', quantity: 3 })
+    expect(carts.lines(ada)).toEqual([
+      { sku: 'map', quantity: 1 },
+      { sku: 'mug', quantity: 5 },
+    ])
+    expect(carts.lines(grace)).toEqual([])
+  })
+
+  test('a line over the bound is not added at all', () => {
+    expect(carts.add(ada, { sku: 'mug', quantity: MAX_QUANTITY + 1 })).toBe(false)
+    expect(carts.add(ada, { sku: 'mug', quantity: MAX_QUANTITY })).toBe(true)
+    expect(carts.add(ada, { sku: 'mug', quantity: 1 })).toBe(false)
+    expect(carts.lines(ada)).toEqual([{ sku: 'mug', quantity: MAX_QUANTITY }])
+  })
+
+  test('removing takes the line out', () => {
+    carts.add(ada, { sku: 'mug', quantity: 2 })
+    carts.remove(ada, 'mug')
+    carts.remove(ada, 'mug')
+    expect(carts.lines(ada)).toEqual([])
+  })
+})
+
+describe('a guest’s cart', () => {
+  test('functions of it are pure: run again over a newer cart they come to the sum', () => {
+    const add = adding({ sku: 'mug', quantity: 2 })
+    const once = add(EMPTY)
+    expect(EMPTY).toEqual({ id: '', lines: {} })
+    expect(add(EMPTY)).toEqual(once)
+    expect(linesOf(add(once))).toEqual([{ sku: 'mug', quantity: 4 }])
+    expect(add(once).id).toBe(once.id)
+    expect(removing('mug')(once)).toEqual(EMPTY)
+  })
+
+  test('it is emptied only as far as nothing was added meanwhile', () => {
+    const merged = adding({ sku: 'mug', quantity: 2 })(EMPTY)
+    expect(emptied(merged)(merged)).toEqual(EMPTY)
+    const grown = adding({ sku: 'mug', quantity: 1 })(merged)
+    expect(emptied(merged)(grown)).toBe(grown)
+    const other = adding({ sku: 'mug', quantity: 1 })(EMPTY)
+    expect(emptied(merged)(other)).toBe(other)
+  })
+})
+
+describe('merging', () => {
+  const guest = adding({ sku: 'mug', quantity: 2 })(EMPTY)
+
+  test('adds to what the account has', () => {
+    carts.add(ada, { sku: 'mug', quantity: 1 })
+    carts.merge(ada, guest)
+    expect(carts.lines(ada)).toEqual([{ sku: 'mug', quantity: 3 }])
+  })
+
+  test('happens once, however often it is asked for', () => {
+    for (let i = 0; i < 5; i++) carts.merge(ada, guest)
+    expect(carts.lines(ada)).toEqual([{ sku: 'mug', quantity: 2 }])
+  })
+
+  test('of a cart that has grown, what is new in it', () => {
+    carts.merge(ada, guest)
+    carts.merge(ada, adding({ sku: 'map', quantity: 1 })(adding({ sku: 'mug', quantity: 3 })(guest)))
+    // A late reader of the older cart takes nothing back.
+    carts.merge(ada, guest)
+    expect(carts.lines(ada)).toEqual([
+      { sku: 'map', quantity: 1 },
+      { sku: 'mug', quantity: 5 },
+    ])
+  })
+
+  test('what was removed since does not come back', () => {
+    carts.merge(ada, guest)
+    carts.remove(ada, 'mug')
+    carts.merge(ada, guest)
+    expect(carts.lines(ada)).toEqual([])
+  })
+
+  test('a line stops at the bound', () => {
+    carts.add(ada, { sku: 'mug', quantity: MAX_QUANTITY - 1 })
+    carts.merge(ada, guest)
+    expect(carts.lines(ada)).toEqual([{ sku: 'mug', quantity: MAX_QUANTITY }])
+  })
+
+  test('is all or nothing', () => {
+    const broken = { id: 'c', lines: { mug: 1, map: Number.NaN } }
+    expect(() => carts.merge(ada, broken)).toThrow()
+    expect(carts.lines(ada)).toEqual([])
+    carts.merge(ada, { id: 'c', lines: { mug: 1 } })
+    expect(carts.lines(ada)).toEqual([{ sku: 'mug', quantity: 1 }])
+  })
+
+  test('is remembered for longer than any session lasts, and not for ever', () => {
+    carts.merge(ada, guest)
+    clock.advance(399 * 24 * 3_600_000)
+    carts.sweep()
+    carts.merge(ada, guest)
+    expect(carts.lines(ada)).toEqual([{ sku: 'mug', quantity: 2 }])
+    clock.advance(401 * 24 * 3_600_000)
+    carts.sweep()
+    expect(database.prepare('SELECT count(*) n FROM merged').get()).toEqual({ n: 0 })
+  })
+})

@@ -1,0 +1,169 @@
+import { hash } from '@node-rs/argon2'
+import { Busy, createGate } from '@sojourn/server/gate'
+import { createPasswords } from '@sojourn/server/password'
+import { checkPassword } from '@sojourn/server/password-rules'
+import { beforeAll, describe, expect, test } from 'vitest'
+
+describe('N-20: what may become a password', () => {
+  const check = (password: string, min = 15, username = 'adalovelace') => checkPassword(password, username, min)
+
+  test.each([
+    ['15 code points, no composition (6.2.5)', 'correcthorsebat'],
+    ['spaces', 'a few words in a row'],
+    ['15 emoji: code points count, not UTF-16 units', '😀🎉🦊🌍🍎🎸📚🚲🏔🌙🔑🧭🎈🪁🧩'],
+    [
+      '64 four-byte code points (6.2.9)',
+      [...'😀🎉🦊🌍🍎🎸📚🚲']
+        .map((c, i) => c.repeat(i + 4))
+        .join('')
+        .slice(0, 128),
+    ],
+    [
+      '128 code points of four bytes (6.2.9)',
+      Array.from({ length: 128 }, (_, i) => String.fromCodePoint(0x1f300 + i)).join(''),
+    ],
+    ['256 code points', Array.from({ length: 256 }, (_, i) => String.fromCharCode(0x4e00 + ((i * 7) % 300))).join('')],
+    ['a letter that is two when decomposed', 'e\u0301toile du matin'],
+    ['the username among other words', 'adalovelace walks home'],
+  ])('accepted: %s', (_, password) => {
+    expect(check(password)).toBeUndefined()
+  })
+
+  test.each([
+    ['14 code points', 'correcthorseba', 'at least 15'],
+    ['14 emoji, 28 UTF-16 units', '😀🎉🦊🌍🍎🎸📚🚲🏔🌙🔑🧭🎈🪁', 'at least 15'],
+    ['14 letters, each written as two code points', 'e\u0301'.repeat(7) + 'a\u0300'.repeat(7), 'at least 15'],
+    ['257 code points', 'correct horse '.repeat(20).slice(0, 257), 'at most 256'],
+    ['A-93: a megabyte', 'correct horse '.repeat(75_000), 'at most 256'],
+    ['half of a surrogate pair', 'correct horse \ud83d battery', 'at most 256'],
+    ['6.2.4: on the common list', '1qaz2wsx3edc4rfv', 'attackers try first'],
+    ['6.2.4: on the list, in capitals', '1QAZ2WSX3EDC4RFV', 'attackers try first'],
+    ['a common one, twice', 'dragondragondragon', 'attackers try first'],
+    ['one character', 'aaaaaaaaaaaaaaaaaa', 'repeats'],
+    ['two characters', 'abababababababababa', 'repeats'],
+    ['the digits, on and on', '01234567890123456', 'sequence'],
+    ['the digits, backwards', '98765432109876543', 'sequence'],
+    ['the alphabet', 'abcdefghijklmnop', 'sequence'],
+    ['the alphabet, backwards, over its end', 'cbazyxwvutsrqponm', 'sequence'],
+    ['the username and digits', 'AdaLovelace-1815', 'username'],
+    ['the service and digits', 'Sojourn!2026!sojourn', 'username or the name of this service'],
+  ])('refused, with the reason: %s', (_, password, why) => {
+    expect(check(password)).toMatchObject({ ok: false, reason: 'password', message: expect.stringContaining(why) })
+  })
+
+  test('6.2.1: the bound can be lowered to 8, and the list then bites where it matters', () => {
+    expect(check('zebrawok', 8)).toBeUndefined()
+    expect(check('zebrawo', 8)).toMatchObject({ message: expect.stringContaining('at least 8') })
+    expect(check('password1', 8)).toMatchObject({ message: expect.stringContaining('attackers try first') })
+    expect(check('qwertyui', 8)).toMatchObject({ reason: 'password' })
+  })
+})
+
+describe('hashes', () => {
+  let passwords: Awaited<ReturnType<typeof createPasswords>>
+  beforeAll(async () => {
+    passwords = await createPasswords()
+  })
+
+  test('PW-01, N-22: a PHC string of argon2id at m=19456, t=2, p=1, with a salt of its own', async () => {
+    const [one, two] = await Promise.all([
+      passwords.hash('a few words in a row'),
+      passwords.hash('a few words in a row'),
+    ])
+    const match = /^\$argon2id\$v=19\$m=19456,t=2,p=1\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/.exec(one)
+    expect(Buffer.from(match![1]!, 'base64').length).toBeGreaterThanOrEqual(16)
+    expect(Buffer.from(match![2]!, 'base64').length).toBe(32)
+    expect(two).not.toBe(one)
+    expect(await passwords.verify(one, 'a few words in a row')).toBe(true)
+    expect(await passwords.verify(one, 'a few words in a roW')).toBe(false)
+  })
+
+  test.each([
+    ['a difference after 72 bytes (A-94)', `${'x1'.repeat(36)}a`, `${'x1'.repeat(36)}b`],
+    ['a difference at the very end of 256', `${'word '.repeat(51)}a`, `${'word '.repeat(51)}b`],
+    ['a NUL', 'a few words\0in a row', 'a few words\0on a row'],
+    ['what follows a NUL', 'a few words\0', 'a few words'],
+    ['a trailing space', 'a few words in a row', 'a few words in a row '],
+    ['case', 'a few words in a row', 'A few words in a row'],
+    ['compatibility forms, which NFC leaves alone', 'ﬁne words in a row', 'fine words in a row'],
+  ])('6.2.8: verified as received: %s', async (_, set, tried) => {
+    expect(await passwords.verify(await passwords.hash(set), tried)).toBe(false)
+  })
+
+  test('6.2.8: the one thing done to it is NFC (A-94)', async () => {
+    expect(await passwords.verify(await passwords.hash('caf\u00e9 con leche'), 'cafe\u0301 con leche')).toBe(true)
+  })
+
+  test('A-94: broken halves of characters are not taken for one another', async () => {
+    const kept = await passwords.hash('a few words \ufffd in a row')
+    expect(await passwords.verify(kept, 'a few words \ud83d in a row')).toBe(false)
+  })
+
+  test('A-93: an oversized password fits nothing', async () => {
+    expect(await passwords.verify(await passwords.hash(''), 'x'.repeat(1_000_000))).toBe(false)
+  })
+
+  test.each([
+    '$1$salt$hash',
+    'plaintext',
+    '',
+    '$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy',
+    '$argon2id$v=19$m=2147483647,t=2,p=1$c29tZXNhbHRzb21l$aGFzaGhhc2hoYXNoaGFzaA',
+    '$argon2id$v=19$m=4194304,t=2,p=1$c29tZXNhbHRzb21l$aGFzaGhhc2hoYXNoaGFzaA',
+    '$argon2id$v=19$m=19456,t=4294967295,p=1$c29tZXNhbHRzb21l$aGFzaGhhc2hoYXNoaGFzaA',
+  ])('A-95: %s fits nothing, throws nothing, and costs no more than a real one', async (kept) => {
+    const before = performance.now()
+    expect(await passwords.verify(kept, 'plaintext')).toBe(false)
+    expect(performance.now() - before).toBeLessThan(1000)
+  })
+
+  test('PW-06: hashes of another cost are outdated', async () => {
+    expect(passwords.isOutdated(await passwords.hash('x'))).toBe(false)
+    expect(passwords.isOutdated(await hash('x', { memoryCost: 4096, timeCost: 1 }))).toBe(true)
+    expect(passwords.isOutdated('$1$salt$hash')).toBe(true)
+  })
+
+  test('A-91: no hash, or one of a foreign format, takes as long as a wrong password', async () => {
+    const kept = await passwords.hash('a few words in a row')
+    const subjects = [kept, undefined, '$1$salt$hash']
+    const times: number[][] = subjects.map(() => [])
+    // Taken in turn, so that whatever else this machine does falls on all of them alike.
+    for (let round = 0; round < 21; round++) {
+      for (const [i, subject] of subjects.entries()) {
+        const before = performance.now()
+        await passwords.verify(subject, 'some other words')
+        times[i]!.push(performance.now() - before)
+      }
+    }
+    const [known, nobody, foreign] = times.map((all) => all.sort((a, b) => a - b)[10]!)
+    for (const unknown of [nobody!, foreign!]) {
+      expect(unknown).toBeGreaterThan(known! / 2)
+      expect(unknown).toBeLessThan(known! * 2)
+    }
+  })
+})
+
+describe('A-93: the gate', () => {
+  test('lets so many through, queues so many, and turns the rest away at once', async () => {
+    const gate = createGate(2, 50)
+    let running = 0
+    let most = 0
+    const work = async () => {
+      most = Math.max(most, ++running)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+      running--
+      return 'done'
+    }
+    const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => gate(work)))
+    expect(most).toBe(2)
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(52)
+    for (const outcome of outcomes) if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(Busy)
+    expect(await gate(work)).toBe('done')
+  })
+
+  test('work that fails gives its place back', async () => {
+    const gate = createGate(1, 1)
+    for (let i = 0; i < 5; i++) await expect(gate(async () => Promise.reject(new Error('no')))).rejects.toThrow('no')
+    expect(await gate(async () => 1)).toBe(1)
+  })
+})
