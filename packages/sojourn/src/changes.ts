@@ -6,6 +6,7 @@
 import { checkValue } from './codec.js'
 import { SessionCommittedError } from './errors.js'
 
+/** What is kept, key by key. */
 export type Fields = Record<string, unknown>
 type Update = (value: unknown) => unknown
 

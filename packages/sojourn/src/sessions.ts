@@ -112,7 +112,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       csrfKeys: keys.derive('csrf token'),
       guard: csrf === false || !transport.ambient ? undefined : crossOriginGuard({ origin, ...csrf }),
     }
-    this.#secure = origin === undefined ? undefined : new URL(origin).protocol === 'https:'
+    this.#secure = origin === undefined ? undefined : isSecure(origin)
   }
 
   /** The session of a request, in any handler behind an adapter. One store call at most, at the first call. */
@@ -185,6 +185,15 @@ export function createSessions<Data extends object = Record<string, unknown>>(
 function info({ id, record }: State): SessionInfo {
   const { createdAt, seenAt, expiresAt, authenticatedAt, persistent = false, device } = record
   return { id, createdAt, seenAt, expiresAt, authenticatedAt, persistent, device }
+}
+
+function isSecure(origin: string): boolean {
+  if (!URL.canParse(origin) || new URL(origin).origin !== origin.toLowerCase() || !/^https?:/.test(origin)) {
+    throw new TypeError(
+      'origin: it is "https://host" or "http://host", with a port where it has one, and nothing after that',
+    )
+  }
+  return origin.startsWith('https:')
 }
 
 function checkLimit(limit: Limit | undefined): void {

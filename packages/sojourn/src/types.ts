@@ -249,7 +249,7 @@ export interface Keyring {
 }
 
 /** Why a session ended. */
-export type EndReason = 'logout' | 'revoked' | 'revoked-all' | 'limit' | 'login'
+export type EndReason = 'logout' | 'revoked' | 'revoked-all' | 'limit'
 
 /** What happened, for audit and metrics. Nothing in it is secret: `id` is the handle, never the credential. */
 export type EventBody =

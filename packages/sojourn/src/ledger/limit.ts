@@ -2,6 +2,7 @@
  * The limit of sessions per user (ASVS 7.1.2), exact under parallel logins without a lock: everybody creates first and
  * looks afterwards, so the last one to look sees all the others.
  */
+import { randomInt } from 'node:crypto'
 import { collect, type Flow, wait } from '../awaitable.js'
 import { Fault } from '../errors.js'
 import type { Ask } from '../patience.js'
@@ -44,7 +45,7 @@ export function* withinLimit(
     const id = yield* create()
     if ((yield* others(context, userId, except)) <= limit.sessions) return
     yield* wait(ask(() => store.delete(id)))
-    yield* wait(new Promise<void>((resolve) => setTimeout(resolve, Math.random() * 20 * (attempt + 1))))
+    yield* wait(new Promise<void>((resolve) => setTimeout(resolve, randomInt(20 * (attempt + 1)))))
   }
   throw new Fault('ERR_LIMIT', `the user has ${limit.sessions} sessions, which is the limit; end one of them first`)
 }
