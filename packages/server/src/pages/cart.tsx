@@ -105,14 +105,14 @@ function Line(props: { line: CartLine; product: Product | undefined; csrf: strin
             <input type="hidden" name="sku" value={line.sku} />
             <input type="hidden" name="from" value="cart" />
             <button class="quiet" type="submit">
-              One more<span class="hidden">: {name}</span>
+              One more<span class="hidden"> {name}</span>
             </button>
           </Form>
         ) : null}
         <Form action="/cart/remove" csrf={csrf}>
           <input type="hidden" name="sku" value={line.sku} />
           <button class="quiet" type="submit">
-            Remove<span class="hidden">: {name}</span>
+            Remove<span class="hidden"> {name}</span>
           </button>
         </Form>
       </div>

@@ -2,7 +2,7 @@
 import type { Context, Handler } from 'hono'
 import type { JSX } from 'hono/jsx/jsx-runtime'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import { statusOf } from '../problem.js'
+import { statusOf, thrown } from '../problem.js'
 import type { Refused, Services, Visit } from '../services.js'
 import { CSRF_FIELD } from './form.js'
 import type { Frame } from './layout.js'
@@ -36,7 +36,9 @@ export function action(
   answer: (c: Context, visit: Visit, fields: Fields) => Answer,
 ): Handler {
   return view(services, async (c, visit) => {
-    const body = await c.req.parseBody()
+    const body = await c.req.parseBody().catch(() => {
+      throw thrown(400, 'The form arrived in pieces that do not fit together. Send it again.')
+    })
     const fields: Fields = (name) => {
       const value = body[name]
       return typeof value === 'string' ? value : ''

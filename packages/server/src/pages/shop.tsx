@@ -54,7 +54,7 @@ function Card({ product, csrf }: { product: Product; csrf: string | undefined })
         <Form action="/cart/add" csrf={csrf}>
           <input type="hidden" name="sku" value={product.sku} />
           <button type="submit">
-            Add to cart<span class="hidden">: {product.name}</span>
+            Add to cart<span class="hidden"> {product.name}</span>
           </button>
         </Form>
       </div>
