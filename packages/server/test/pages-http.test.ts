@@ -23,6 +23,8 @@ const tokenOf = async (visitor: Client, path = '/account') =>
 describe('the way back after signing in', () => {
   const ELSEWHERE = [
     '//evil.example',
+    '//evil.example/devices',
+    '//user@evil.example/devices',
     '///evil.example',
     '/\\evil.example',
     '\\\\evil.example',

@@ -17,7 +17,7 @@ export function ownPath(value: unknown, fallback = '/'): string {
   if (/[\\\s\p{Cc}]|%(?:[01][\da-f]|7f)/iu.test(value)) return fallback
   if (!URL.canParse(value, BASE)) return fallback
   const url = new URL(value, BASE)
-  if (url.origin !== BASE || url.username !== '' || url.password !== '') return fallback
+  if (url.origin !== BASE) return fallback
   // `/..//evil.example` parses to a path of ours that the next parser takes for a host.
   if (/^\/\/|%(?:2f|5c)/i.test(url.pathname)) return fallback
   return url.pathname + url.search + url.hash
