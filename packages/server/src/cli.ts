@@ -19,6 +19,8 @@ addSettings(
 ).action(async (flags: Flags) => {
   const config = check(() => readConfig(flags))
   const log = createLog()
+  // Whatever nobody foresaw is written down before it ends the process.
+  process.on('uncaughtExceptionMonitor', (error) => log.fatal({ event: 'sys_crash', err: error }))
   const server = await start(config, { log }).catch((error: unknown) => fail(error))
   let asked: number | undefined
   const stop = async (signal: string) => {

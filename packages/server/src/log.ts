@@ -17,8 +17,9 @@ export function createLog(stream?: DestinationStream): Logger {
   }
   if (stream) return pino(options, stream)
   if (!process.stdout.isTTY || process.env.NODE_ENV === 'production') return pino(options)
-  const messageFormat = '{if event}{event} {end}{msg}'
-  return pino(options, PinoPretty({ translateTime: 'SYS:HH:MM:ss', ignore: 'event', messageFormat }))
+  const messageFormat = '{if event}{event} {end}{if method}{method} {path} {status} in {ms} ms {end}{msg}'
+  const ignore = 'event,method,path,status,ms'
+  return pino(options, PinoPretty({ translateTime: 'SYS:HH:MM:ss', singleLine: true, ignore, messageFormat }))
 }
 
 /** Writes down what happened to sessions, in the words of the OWASP logging vocabulary where it has one. */
