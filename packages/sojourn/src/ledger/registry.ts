@@ -79,6 +79,12 @@ export class Registry {
     yield* evictOldest(context, record.userId!)
   }
 
+  /** A session under a new identifier: a row of its own, whatever the limit. */
+  move(id: string, record: SessionRecord): Awaitable<boolean> {
+    const devices = this.#devices
+    return devices ? this.#ask(() => devices.set(id, this.#row(record), 0)) : true
+  }
+
   /** Ends one session. Two store calls, and one for its row. */
   end(id: string): Awaitable<boolean> {
     return run(this.#end(id))

@@ -1,0 +1,216 @@
+/**
+ * Sessions that are in their credential: what is written is a new credential, and no store is asked on a request. What
+ * was ended is refused through the registry, which also knows who signed in where.
+ */
+import { type Flow, run, then, wait } from '../awaitable.js'
+import { randomText } from '../crypto/random.js'
+import { Verified } from '../crypto/verified.js'
+import { Fault } from '../errors.js'
+import type {
+  Awaitable,
+  Draft,
+  Minted,
+  Outcome,
+  Refusal,
+  SessionRecord,
+  State,
+  Strategy,
+  StrategyContext,
+} from '../types.js'
+import { begun, judge, renewed } from './lifetime.js'
+import type { Registry } from './registry.js'
+
+const KEEP: Outcome = { kind: 'keep' }
+const CLEAR: Outcome = { kind: 'clear' }
+
+/** What a credential that opens stands for. */
+export interface Opened {
+  readonly id: string
+  /** When its identifier was made, epoch milliseconds. */
+  readonly issuedAt: number
+  readonly record: SessionRecord
+}
+
+/** How a session becomes text and back: what tells one stateless strategy from another. */
+export interface Form {
+  /** Its name in messages. */
+  readonly name: string
+  readonly guests: boolean
+  /** Whether data can change after the login. */
+  readonly mutable: boolean
+  readonly longest: number
+  readonly overflows: boolean
+  owns(credential: string): boolean
+  close(opened: Opened): string
+  open(credential: string, now: number): (Opened & { readonly current: boolean }) | Refusal
+}
+
+/** A strategy that keeps sessions in their credential. */
+export class Stateless implements Strategy {
+  readonly guests: boolean
+  readonly overflows: boolean
+  readonly list?: (userId: string) => Awaitable<State[]>
+  readonly #form: Form
+  readonly #context: StrategyContext
+  readonly #registry: Registry
+  readonly #verified = new Verified<Opened & { readonly current: boolean }>()
+
+  constructor(form: Form, registry: Registry, context: StrategyContext) {
+    this.guests = form.guests
+    this.overflows = form.overflows
+    this.#form = form
+    this.#context = context
+    this.#registry = registry
+    if (registry.list) this.list = registry.list
+  }
+
+  owns(credential: string): boolean {
+    return this.#form.owns(credential)
+  }
+
+  open(credential: string, now: number): Awaitable<State | Refusal> {
+    const found = this.#verified.get(credential) ?? this.#verify(credential, now)
+    if (typeof found === 'string') return found
+    const { id, record, issuedAt, current } = found
+    const state = judge(id, record, now, this.#context)
+    if (typeof state === 'string') return state
+    return then(this.#registry.ended(id, record, issuedAt), (ended) => {
+      if (ended) return 'ended'
+      // What an older key sealed is sealed anew at the first chance.
+      return { id, record, issuedAt, due: state.due || !current }
+    })
+  }
+
+  /** A name and no credential, but nobody's guess. */
+  mint(): Minted {
+    return { id: randomText(32), credential: '' }
+  }
+
+  commit(draft: Draft, now: number): Awaitable<Outcome> {
+    const { state, intent } = draft
+    if (intent === 'login') return run(this.#login(draft, draft.userId!, now))
+    if (intent === 'logout') return run(this.#logout(draft, now))
+    if (!state) return draft.changed ? this.#create(draft, now) : KEEP
+    if (intent === 'rotate') return run(this.#rotate(draft, state, now))
+    return draft.changed || state.due ? this.#write(draft, state, now) : KEEP
+  }
+
+  adopt(draft: Draft, state: State, now: number): Awaitable<Outcome> {
+    return run(this.#rename(draft, state, now))
+  }
+
+  release(state: State): Awaitable<boolean> {
+    return then(this.#forget(state), () => true)
+  }
+
+  end(id: string): Awaitable<boolean> {
+    return this.#registry.end(id)
+  }
+
+  endAll(userId: string, except?: string): Awaitable<number> {
+    return this.#registry.endAll(userId, except)
+  }
+
+  close(): Awaitable<void> {
+    return this.#registry.close()
+  }
+
+  #create(draft: Draft, now: number): Outcome {
+    if (!this.guests) throw fixed(this.#form.name)
+    if (draft.refused === 'replaced') throw conflict()
+    const { id } = draft.minted ?? this.mint()
+    const outcome = this.#give(id, begun(draft, undefined, draft.replay(undefined), now, 1, this.#context), now)
+    this.#context.emit({ type: 'created', id })
+    return outcome
+  }
+
+  #write(draft: Draft, { id, record, due, issuedAt = record.createdAt }: State, now: number): Outcome {
+    if (draft.changed && !this.#form.mutable) throw fixed(this.#form.name)
+    const next = renewed(record, draft.replay(record.data), now, record.version + 1, this.#context)
+    const outcome = this.#give(id, next, issuedAt)
+    if (due) this.#context.emit({ type: 'renewed', id, userId: record.userId })
+    return outcome
+  }
+
+  *#login(draft: Draft, userId: string, now: number): Flow<Outcome> {
+    const { state } = draft
+    const { id } = draft.minted ?? this.mint()
+    const carries = state && (state.record.userId === undefined || state.record.userId === userId)
+    const data = draft.carry(carries ? state.record.data : undefined)
+    const record = begun(draft, userId, data, now, 1, this.#context)
+    // Whether it fits is known before anything is written anywhere.
+    const outcome = this.#give(id, record, this.#registry.issueTime(userId, now))
+    yield* this.#registry.enrol(id, record, state?.id)
+    if (state) yield* wait(this.#forget(state))
+    this.#context.emit(
+      state ? { type: 'rotated', id, from: state.id, reason: 'login', userId } : { type: 'created', id, userId },
+    )
+    return outcome
+  }
+
+  *#rotate(draft: Draft, state: State, now: number): Flow<Outcome> {
+    const outcome = yield* this.#rename(draft, state, now)
+    yield* wait(this.#forget(state))
+    const { userId } = state.record
+    if (outcome.kind === 'give')
+      this.#context.emit({ type: 'rotated', id: outcome.state.id, from: state.id, reason: 'rotate', userId })
+    return outcome
+  }
+
+  *#logout(draft: Draft, now: number): Flow<Outcome> {
+    const { state, refused } = draft
+    if (state) {
+      yield* wait(this.#forget(state))
+      this.#context.emit({ type: 'ended', id: state.id, userId: state.record.userId, reason: 'logout' })
+    }
+    if (draft.changed) return this.#create({ ...draft, refused: undefined }, now)
+    return refused === 'absent' ? KEEP : CLEAR
+  }
+
+  /** The same session under a new identifier. */
+  *#rename(draft: Draft, { record: base }: State, now: number): Flow<Outcome> {
+    const { id } = draft.minted ?? this.mint()
+    const record = renewed(base, draft.replay(base.data), now, 1, this.#context)
+    const outcome = this.#give(id, record, this.#registry.issueTime(base.userId, now))
+    if (base.userId !== undefined) yield* wait(this.#registry.move(id, record))
+    return outcome
+  }
+
+  /** A guest's older states open nothing that a guest cannot open anyway: nothing is written about them. */
+  #forget({ id, record }: State): Awaitable<boolean> {
+    return record.userId === undefined ? true : this.#registry.end(id)
+  }
+
+  #give(id: string, record: SessionRecord, issuedAt: number): Outcome {
+    const credential = this.#form.close({ id, issuedAt, record })
+    if (credential.length > this.#form.longest) {
+      throw new Fault(
+        'ERR_TOO_LARGE',
+        `${this.#form.name}: the session has ${credential.length} characters, and ${this.#form.longest} can be carried; keep less in it, or keep it in a store`,
+      )
+    }
+    this.#verified.set(credential, { id, issuedAt, record, current: true })
+    return { kind: 'give', credential, state: { id, issuedAt, record, due: false } }
+  }
+
+  #verify(credential: string, now: number): (Opened & { readonly current: boolean }) | Refusal {
+    if (!this.owns(credential)) return 'malformed'
+    const opened = this.#form.open(credential, now)
+    if (typeof opened !== 'string') this.#verified.set(credential, opened)
+    return opened
+  }
+}
+
+function conflict(): Fault {
+  return new Fault(
+    'ERR_CONFLICT',
+    'a login replaced this session while the request was changing it; the change was not kept',
+  )
+}
+
+function fixed(name: string): Fault {
+  return new Fault(
+    'ERR_DATA',
+    `${name}: what is in the session is fixed when somebody signs in, and a guest has none; keep what changes in a database, or put sealed() or opaque() behind it for guests`,
+  )
+}
