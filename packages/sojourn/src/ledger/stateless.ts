@@ -189,7 +189,8 @@ export class Stateless implements Strategy {
         `${this.#form.name}: the session has ${credential.length} characters, and ${this.#form.longest} can be carried; keep less in it, or keep it in a store`,
       )
     }
-    this.#verified.set(credential, { id, issuedAt, record, current: true })
+    // A form that leaves something out is read back before it is believed.
+    if (this.#form.mutable) this.#verified.set(credential, { id, issuedAt, record, current: true })
     return { kind: 'give', credential, state: { id, issuedAt, record, due: false } }
   }
 
