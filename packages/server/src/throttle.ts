@@ -63,7 +63,11 @@ export function createThrottle(database: Database, clock: () => number): Throttl
   }))
   let written = 0
 
-  const count = (key: string): Count => (read.get(key) as Count | undefined) ?? { level: 0, at: clock() }
+  // Never later than now: a clock that was put right must not leave anybody waiting for the time that it showed.
+  const count = (key: string): Count => {
+    const { level, at } = (read.get(key) as Count | undefined) ?? { level: 0, at: clock() }
+    return { level, at: Math.min(at, clock()) }
+  }
   const raise = (key: string, level: number): void => {
     write.run(key, level + 1, clock())
     if (++written % SWEEP_EVERY === 0) sweep()
@@ -72,7 +76,7 @@ export function createThrottle(database: Database, clock: () => number): Throttl
   /** A bucket that leaks `perHour`: the level as it is now, and how long until one more fits in. */
   function leaking(key: string, perHour: number): { level: number; wait: number } {
     const { level, at } = count(key)
-    const now = Math.max(0, level - (Math.max(0, clock() - at) * perHour) / HOUR)
+    const now = Math.max(0, level - ((clock() - at) * perHour) / HOUR)
     return { level: now, wait: now + 1 <= perHour ? 0 : ((now + 1 - perHour) * HOUR) / perHour }
   }
 

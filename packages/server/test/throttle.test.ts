@@ -66,6 +66,13 @@ describe('A-92: one account, one source', () => {
     expect(await throttle.guard('ada', '10.0.0.2', right)).toMatchObject({ ok: true })
   })
 
+  test('A-159: a clock that is put back keeps nobody waiting for the time that it showed', async () => {
+    clock.advance(365 * 24 * HOUR)
+    await fail('ada', '10.0.0.1', 5)
+    clock.advance(-365 * 24 * HOUR)
+    expect(await throttle.guard('ada', '10.0.0.1', right)).toMatchObject({ ok: false, retryAfter: 4 })
+  })
+
   test('a restart forgets nothing', async () => {
     await fail('ada', '10.0.0.1', 5)
     expect(await createThrottle(database, clock).guard('ada', '10.0.0.1', right)).toMatchObject({ ok: false })
