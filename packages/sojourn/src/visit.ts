@@ -160,9 +160,10 @@ export class Visit<Data extends object> implements Host {
   /** Several values under one name: the one that is honoured, unless two are. Never silently the first or the last. */
   #choose(candidates: readonly string[], now: number): Awaitable<State | Refusal> {
     if (candidates.length > MAX_CANDIDATES) return 'malformed'
-    const [first, second] = candidates.map((candidate) => this.#core.strategy.open(candidate, now))
-    return then(first!, (first) =>
-      then(second!, (second) => {
+    const open = (candidate: string) => this.#core.strategy.open(candidate, now)
+    // One after the other: were both under way when the store fails, nobody would handle the second failure.
+    return then(open(candidates[0]!), (first) =>
+      then(open(candidates[1]!), (second) => {
         if (typeof first === 'string') return typeof second === 'string' ? first : second
         return typeof second === 'string' || second.id === first.id ? first : 'malformed'
       }),
