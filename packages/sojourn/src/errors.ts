@@ -36,6 +36,12 @@ export class Fault extends Error {
     this.status = STATUS[code]
     this.headers = code === 'ERR_STORE' ? { 'retry-after': '1' } : {}
   }
+
+  /** The answer to it; Hono asks errors for one. */
+  getResponse(): Response {
+    const { status, headers, body } = problemOf(this)
+    return new Response(body, { status, headers })
+  }
 }
 
 /** The session was changed after its commit: the headers have left, and the change could only vanish. */

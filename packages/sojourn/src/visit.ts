@@ -100,7 +100,9 @@ export class Visit<Data extends object> implements Host {
   touch(): void {
     if (this.#held || this.#done) return
     this.#held = true
-    if (this.#x.hold?.() === false && this.#opened) Session.settle(this.#opened, undefined)
+    if (this.#x.hold?.() !== false) return
+    this.#done = true
+    if (this.#opened) Session.settle(this.#opened as Session<object>, undefined)
   }
 
   mint(user: boolean): Minted {
@@ -173,14 +175,17 @@ export class Visit<Data extends object> implements Host {
   #begin(found: State | Refusal): Session<Data> {
     if (typeof found === 'string') {
       if (found !== 'absent') this.#core.context.emit({ type: 'refused', reason: found, ip: this.#x.ip })
-    } else if (found.due || found.reissue !== undefined) this.touch()
+    }
     this.#opened = new Session<Data>(this, found)
+    if (typeof found !== 'string' && (found.due || found.reissue !== undefined)) this.touch()
     return this.#opened
   }
 
   #carryOut(session: Session<Data>): Awaitable<void> {
     const draft = Session.draft(session as Session<object>)
-    if (draft === undefined) return Session.settle(session as Session<object>, undefined)
+    // Before the store is asked: what is changed while it thinks would not be kept, and must not vanish either.
+    Session.settle(session as Session<object>, undefined)
+    if (draft === undefined) return
     const now = this.#core.context.clock()
     try {
       const outcome = this.#core.strategy.commit(draft, now)
@@ -203,12 +208,11 @@ export class Visit<Data extends object> implements Host {
     }
     if (outcome.kind === 'clear') transport.clear(this.#x)
     if (outcome.kind === 'ended') context.emit({ type: 'refused', reason: 'ended', ip: this.#x.ip })
-    Session.settle(session as Session<object>, outcome.kind === 'give' ? outcome.state : undefined)
+    if (outcome.kind === 'give') Session.settle(session as Session<object>, outcome.state)
   }
 
   #fail(fault: unknown): never {
     if (fault instanceof Fault) this.#core.context.emit({ type: 'fault', code: fault.code, message: fault.message })
-    if (this.#opened) Session.settle(this.#opened as Session<object>, undefined)
     throw fault
   }
 }

@@ -1,5 +1,6 @@
 /** Sessions under handlers that take a `Request` and give a `Response`: Hono, edge runtimes, and anything like them. */
 import { Fault, type Problem, problemOf } from '../errors.js'
+import { outlivesAnswer } from '../http/head.js'
 import type { Sessions } from '../sessions.js'
 import type { Exchange } from '../types.js'
 
@@ -15,7 +16,8 @@ export interface FetchOptions<Rest extends unknown[]> {
 /**
  * Puts sessions in front of a handler, which finds its own with `sessions.of(request)`. Requests of other sites are
  * answered 403 before it. The session is committed when the handler has given its response, before the body is sent:
- * a body that is still being streamed can read the session and no longer change it.
+ * a body that is still being streamed can read the session and no longer change it. A `Fault` that the handler lets out
+ * is answered; other errors are the runtime's, and then nothing is committed.
  */
 export function fetch<Data extends object, Rest extends unknown[] = []>(
   sessions: Sessions<Data>,
@@ -27,15 +29,29 @@ export function fetch<Data extends object, Rest extends unknown[] = []>(
     const visit = sessions.begin(x, request)
     const refusal = visit.guard()
     if (refusal) return x.finish(respond(refusal))
+    let response: Response | undefined
     try {
-      const response = x.finish(await handler(request, ...rest))
+      response = x.finish(await handler(request, ...rest))
       await visit.commit()
       return response
     } catch (error) {
-      if (error instanceof Fault) return respond(problemOf(error))
-      throw error
+      if (!(error instanceof Fault)) throw error
+      return instead(response, problemOf(error))
+    } finally {
+      x.left = true
     }
   }
+}
+
+/** A problem in place of a response whose session could not be kept. Headers that speak of the server stay. */
+function instead(given: Response | undefined, problem: Problem): Response {
+  const response = respond(problem)
+  if (given === undefined) return response
+  for (const [name, value] of given.headers)
+    if (outlivesAnswer(name) && !response.headers.has(name)) response.headers.append(name, value)
+  // Whoever streams it is told that nobody listens. A body that somebody has taken already is theirs.
+  if (given.body && !given.body.locked) given.body.cancel().catch(() => {})
+  return response
 }
 
 function respond({ status, headers, body }: Problem): Response {
@@ -45,6 +61,8 @@ function respond({ status, headers, body }: Problem): Response {
 class FetchExchange implements Exchange {
   readonly ip: string | undefined
   secure: boolean
+  /** The response was handed over: what the session is asked for now comes too late. */
+  left = false
   readonly #request: Request
   /** What was set before there was a response; then the response's own headers. */
   #headers = new Headers()
@@ -88,17 +106,29 @@ class FetchExchange implements Exchange {
     for (const line of lines) this.#headers.append('set-cookie', line)
   }
 
+  hold(): boolean {
+    return !this.left
+  }
+
   /** Goes on with the headers of the handler's response, which win over what was set before it. */
   finish(given: Response): Response {
     const response = changeable(given)
     const { headers } = response
     for (const [name, value] of this.#headers) {
       if (name === 'set-cookie') headers.append(name, value)
+      else if (name === 'vary') headers.set(name, vary(headers.get(name), value))
       else if (!headers.has(name)) headers.set(name, value)
     }
     this.#headers = headers
     return response
   }
+}
+
+/** Both lists, each name once (CS-13). */
+function vary(given: string | null, ours: string): string {
+  const names = new Map(`${given ?? ''},${ours}`.split(',').map((name) => [name.trim().toLowerCase(), name.trim()]))
+  names.delete('')
+  return names.has('*') ? '*' : [...names.values()].join(', ')
 }
 
 /** Redirects and responses that came from elsewhere have headers that cannot be changed: those are copied. */

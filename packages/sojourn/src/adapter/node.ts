@@ -5,6 +5,7 @@ import { Fault, problemOf } from '../errors.js'
 import { NodeExchange } from '../http/exchange.js'
 import { answer, hold } from '../http/held.js'
 import type { Sessions } from '../sessions.js'
+import type { Awaitable } from '../types.js'
 
 /** Options of `node`. */
 export interface NodeOptions {
@@ -15,13 +16,17 @@ export interface NodeOptions {
   trustProxy?: number
 }
 
-/** Puts a session in reach of the handler: `sessions.of(req)`. */
-export type NodeAttach = <T>(req: IncomingMessage, res: ServerResponse, next: () => T) => T | undefined
+/** Puts a session in reach of the handler: `sessions.of(req)`. Gives what `next` gives; nothing, where it answered. */
+export type NodeAttach = <T>(
+  req: IncomingMessage,
+  res: ServerResponse,
+  next: () => Awaitable<T>,
+) => Awaitable<T | undefined>
 
 /**
  * Puts sessions in front of `next`, which then finds its own with `sessions.of(req)`. Requests of other sites are answered
  * 403 before it. The session is committed before the first header leaves, however the handler answers. A `Fault` that
- * an asynchronous `next` rejects with is answered too; other errors stay the handler's.
+ * `next` throws or rejects with before it has answered is answered too; all other errors come out again.
  *
  * ```ts
  * const attach = node(sessions)
@@ -41,9 +46,12 @@ export function node<Data extends object>(sessions: Sessions<Data>, options: Nod
 
   return (req, res, next) => {
     if (!enter(sessions, new NodeExchange(req, res, trust), req, res)) return undefined
-    const result = next()
-    if (isPromise(result)) result.catch((error: unknown) => answerFault(res, error))
-    return result
+    try {
+      const result = next()
+      return isPromise(result) ? result.catch((error: unknown) => answerFault(res, error)) : result
+    } catch (error) {
+      return answerFault(res, error)
+    }
   }
 }
 
@@ -64,6 +72,8 @@ export function enter<Data extends object>(
   return true
 }
 
-function answerFault(res: ServerResponse, error: unknown): void {
-  if (error instanceof Fault && !res.headersSent) answer(res, problemOf(error))
+/** What comes after the first byte cannot be answered any more, and must not vanish. */
+function answerFault(res: ServerResponse, error: unknown): undefined {
+  if (!(error instanceof Fault) || res.headersSent) throw error
+  answer(res, problemOf(error))
 }

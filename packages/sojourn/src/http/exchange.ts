@@ -15,12 +15,15 @@ export class NodeExchange implements Exchange {
   declare hold?: () => boolean
   protected readonly req: IncomingMessage
   readonly #res: ServerResponse
+  /** As it was before any head was sealed: what a commit sets while the response waits is let through. */
+  readonly #setHeader: ServerResponse['setHeader']
   readonly #trust: Trust
   #secure: boolean | undefined
 
   constructor(req: IncomingMessage, res: ServerResponse, trust: Trust) {
     this.req = req
     this.#res = res
+    this.#setHeader = res.setHeader
     this.#trust = trust
   }
 
@@ -46,7 +49,8 @@ export class NodeExchange implements Exchange {
   }
 
   header(name: string): string | undefined {
-    const value = this.req.headers[name]
+    // HTTP/2 says in a field of its own what HTTP/1.1 says in Host.
+    const value = this.req.headers[name] ?? (name === 'host' ? this.req.headers[':authority'] : undefined)
     return Array.isArray(value) ? value.join(', ') : value
   }
 
@@ -56,8 +60,12 @@ export class NodeExchange implements Exchange {
   }
 
   set(name: string, value: string): void {
-    // Too late is not the request's fault: a session that is read while streaming is read all the same.
-    if (!this.#res.headersSent) this.#res.setHeader(name, value)
+    try {
+      this.#setHeader.call(this.#res, name, value)
+    } catch (error) {
+      // Too late is not the request's fault: a session that is read while streaming is read all the same.
+      if (!this.#res.headersSent) throw error
+    }
   }
 
   cookies(): string[] {
@@ -67,7 +75,7 @@ export class NodeExchange implements Exchange {
   }
 
   setCookies(lines: string[]): void {
-    this.#res.setHeader('set-cookie', lines)
+    this.#setHeader.call(this.#res, 'set-cookie', lines)
   }
 
   protected detectSecure(): boolean {
@@ -78,6 +86,6 @@ export class NodeExchange implements Exchange {
   #forwarded(name: string): string | undefined {
     if (this.#trust.hops === 0) return undefined
     const values = this.header(name)?.split(',')
-    return values?.at(-Math.min(this.#trust.hops, values.length))?.trim()
+    return values?.at(-Math.min(this.#trust.hops, values.length))?.trim() || undefined
   }
 }

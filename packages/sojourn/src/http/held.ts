@@ -7,6 +7,7 @@ import type { OutgoingHttpHeader, OutgoingHttpHeaders, ServerResponse } from 'no
 import { isPromise } from '../awaitable.js'
 import { type Problem, problemOf } from '../errors.js'
 import type { Awaitable } from '../types.js'
+import { problemHead, sealHead } from './head.js'
 
 type Verb = 'writeHead' | 'write' | 'end' | 'flushHeaders'
 type Anything = (...args: unknown[]) => unknown
@@ -15,36 +16,50 @@ type HeaderList = OutgoingHttpHeaders | OutgoingHttpHeader[] | [string, Outgoing
 /** Makes `res` wait for `commit` before its headers leave. `false`: they have left. */
 export function hold(res: ServerResponse, commit: () => Awaitable<void>): boolean {
   if (res.headersSent) return false
-  const target = res as unknown as Record<Verb, Anything>
-  const original: Record<Verb, Anything> = {
-    writeHead: target.writeHead,
-    write: target.write,
-    end: target.end,
-    flushHeaders: target.flushHeaders,
-  }
+  const target = res as unknown as Record<Verb | 'on', Anything>
+  const { writeHead, write, end, flushHeaders, on } = target
+  const original: Record<Verb, Anything> = { writeHead, write, end, flushHeaders }
   const waiting: [verb: Verb, args: unknown[]][] = []
+  const drains: Anything[] = []
   let phase: 'held' | 'committing' | 'free' | 'failed' = 'held'
+  let unseal = (): void => {}
 
   const call = (verb: Verb, args: unknown[]): unknown => original[verb].apply(res, args)
+  const ended = (): boolean => waiting.at(-1)?.[0] === 'end'
+
+  /** Writers were told to wait for `drain`; where node has nothing to drain, nobody else tells them. */
+  const drained = () => process.nextTick(() => drains.forEach((listener) => void listener.call(res)))
 
   /** Runs the first call, and those that came while the commit was under way. */
   const release = () => {
+    unseal()
     phase = 'free'
     let flowing: unknown = true
     for (const [verb, args] of waiting) flowing = call(verb, args)
-    // Writers were told to wait for `drain`; if node has nothing to drain, nobody else will tell them.
-    if (waiting.at(-1)?.[0] === 'write' && flowing === true) process.nextTick(() => res.emit('drain'))
+    if (waiting.at(-1)?.[0] === 'write' && flowing === true) drained()
   }
 
+  /** Answers in place of the handler. What it still has to say goes nowhere, but it is let finish. */
   const fail = (error: unknown) => {
-    // The answer goes through; what the handler still has to say does not.
+    unseal()
     phase = 'free'
-    answer(res, problemOf(error))
+    if (res.headersSent) res.destroy()
+    else {
+      const problem = problemOf(error)
+      problemHead(res, problem)
+      call('end', [problem.body])
+    }
     phase = 'failed'
+    for (const [, args] of waiting) dismiss(args)
+    drained()
   }
 
   const later = (verb: Verb, args: unknown[]): unknown => {
-    if (phase !== 'failed' && waiting.at(-1)?.[0] !== 'end') waiting.push([verb, args])
+    if (phase === 'failed') {
+      dismiss(args)
+      return verb === 'write' ? true : res
+    }
+    if (!ended()) waiting.push([verb, args])
     return verb === 'write' ? false : res
   }
 
@@ -53,25 +68,39 @@ export function hold(res: ServerResponse, commit: () => Awaitable<void>): boolea
     (...args) => {
       if (phase === 'free') return call(verb, args)
       if (phase !== 'held') return later(verb, args)
-      phase = 'committing'
+      // First, because it may throw: then nothing has begun yet.
       const rest = verb === 'writeHead' ? [applyHead(res, args)] : args
+      phase = 'committing'
       try {
         const done = commit()
         if (isPromise(done)) {
           waiting.push([verb, rest])
-          done.then(release, fail)
+          unseal = sealHead(res, ended)
+          // What node refuses (a status that is none, a chunk that is no text) it can now only refuse here.
+          done.then(release).catch(fail)
           return verb === 'write' ? false : res
         }
       } catch (error) {
         fail(error)
-        return verb === 'write' ? false : res
+        return later(verb, args)
       }
       phase = 'free'
       return call(verb, rest)
     }
 
   for (const verb of Object.keys(original) as Verb[]) target[verb] = intercept(verb)
+  // Noted here, because a middleware that compresses keeps those who wait for `drain` to itself.
+  target.on = (type, listener) => {
+    if (type === 'drain' && phase !== 'free') drains.push(listener as Anything)
+    return on.call(res, type, listener)
+  }
   return true
+}
+
+/** Tells whoever passed a callback that it is done. */
+function dismiss(args: unknown[]): void {
+  const callback = args.at(-1)
+  if (typeof callback === 'function') process.nextTick(callback as () => void)
 }
 
 /** Takes in what `writeHead` was given, so that the commit sees all headers and its own are not overwritten. */
@@ -96,14 +125,8 @@ function pairs(given: HeaderList | undefined): [string, OutgoingHttpHeader | und
   return given.flatMap((name, i) => (i % 2 === 0 ? [[String(name), given[i + 1] as OutgoingHttpHeader]] : []))
 }
 
-/** Answers with a problem in place of what the handler had in mind. Headers that speak of the server stay (HSTS, CSP). */
+/** Answers with a problem in place of what the handler had in mind. */
 export function answer(res: ServerResponse, problem: Problem): void {
-  for (const name of res.getHeaderNames()) {
-    if (/^(?:content-(?!security)|transfer-encoding|set-cookie|etag|last-modified|location|accept-ranges)/.test(name))
-      res.removeHeader(name)
-  }
-  res.statusCode = problem.status
-  res.statusMessage = ''
-  for (const [name, value] of Object.entries(problem.headers)) res.setHeader(name, value)
+  problemHead(res, problem)
   res.end(problem.body)
 }
