@@ -89,6 +89,8 @@ export interface State {
   readonly reissue?: string | undefined
   /** When its identifier was made; what is ended is told apart by it where no record can be deleted. */
   readonly issuedAt?: number
+  /** A token pair's: short, and renewed by its refresh half alone. It is not slid, rotated or converted. */
+  readonly fixed?: boolean
 }
 
 /** An identifier made before its session is written, so that a page can already name it. */
@@ -249,7 +251,7 @@ export interface Keyring {
 }
 
 /** Why a session ended. */
-export type EndReason = 'logout' | 'revoked' | 'revoked-all' | 'limit'
+export type EndReason = 'logout' | 'revoked' | 'revoked-all' | 'limit' | 'replayed'
 
 /** What happened, for audit and metrics. Nothing in it is secret: `id` is the handle, never the credential. */
 export type EventBody =
@@ -274,6 +276,9 @@ export type EventBody =
       readonly type: 'refused'
       readonly reason: Refusal | 'cross-origin' | 'csrf-token'
       readonly ip?: string | undefined
+      /** Whose it was, where that is known all the same. */
+      readonly id?: string | undefined
+      readonly userId?: string | undefined
     }
   | { readonly type: 'fault'; readonly code: string; readonly message: string }
 

@@ -29,6 +29,8 @@ export interface Opened {
   /** When its identifier was made, epoch milliseconds. */
   readonly issuedAt: number
   readonly record: SessionRecord
+  /** The access token of a pair, which the refresh half renews: good until it expires, whatever timeouts hold here. */
+  readonly fixed?: boolean
 }
 
 /** How a session becomes text and back: what tells one stateless strategy from another. */
@@ -71,11 +73,13 @@ export class Stateless implements Strategy {
   open(credential: string, now: number): Awaitable<State | Refusal> {
     const found = this.#verified.get(credential) ?? this.#verify(credential, now)
     if (typeof found === 'string') return found
-    const { id, record, issuedAt, current } = found
-    const state = judge(id, record, now, this.#context)
+    const { id, record, issuedAt, current, fixed } = found
+    if (fixed && now >= record.expiresAt) return 'expired'
+    const state = fixed ? { id, record, due: false } : judge(id, record, now, this.#context)
     if (typeof state === 'string') return state
     return then(this.#registry.ended(id, record, issuedAt), (ended) => {
       if (ended) return 'ended'
+      if (fixed) return { id, record, issuedAt, due: false, fixed }
       // What an older key sealed is sealed anew at the first chance.
       return { id, record, issuedAt, due: state.due || !current }
     })
@@ -91,6 +95,7 @@ export class Stateless implements Strategy {
     if (intent === 'login') return run(this.#login(draft, draft.userId!, now))
     if (intent === 'logout') return run(this.#logout(draft, now))
     if (!state) return draft.changed ? this.#create(draft, now) : KEEP
+    if (intent === 'rotate' && state.fixed) throw paired(this.#form.name)
     if (intent === 'rotate') return run(this.#rotate(draft, state, now))
     return draft.changed || state.due ? this.#write(draft, state, now) : KEEP
   }
@@ -206,6 +211,13 @@ function conflict(): Fault {
   return new Fault(
     'ERR_CONFLICT',
     'a login replaced this session while the request was changing it; the change was not kept',
+  )
+}
+
+function paired(name: string): Fault {
+  return new Fault(
+    'ERR_DATA',
+    `${name}: the access token of a pair is renewed by its refresh token and cannot be rotated; refresh the pair, or sign in anew`,
   )
 }
 

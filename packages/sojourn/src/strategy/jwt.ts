@@ -2,20 +2,14 @@
  * Signed claims: a session that APIs and third parties can read and verify without asking us (RFC 9068). Fixed at login;
  * what the claims say of the user is readable unless `encrypt` hides it.
  */
-import { createSecretKey } from 'node:crypto'
 import { Registry, type RegistryOptions } from '../ledger/registry.js'
 import { type Form, Stateless } from '../ledger/stateless.js'
 import { type AccessTokenOptions, AccessTokens } from '../token/access.js'
-import { type SigningKeys, type SigningRing, signingRing } from '../token/signing-keys.js'
+import { type AccessKeyOptions, accessKeys } from '../token/access-keys.js'
 import type { StrategyContext, StrategyFactory } from '../types.js'
 
 /** Options of `jwt`. */
-export interface JwtOptions extends AccessTokenOptions, RegistryOptions {
-  /** The keys that sign. Default: HS256, with keys derived from those of `createSessions`; others cannot verify then. */
-  keys?: SigningKeys
-  /** Encrypt the signed token, so that not even the user's id shows, and keep the session's data in it. Default `false`. */
-  encrypt?: boolean
-}
+export interface JwtOptions extends AccessTokenOptions, AccessKeyOptions, RegistryOptions {}
 
 /**
  * Keeps a user's session in a signed token. Guests have none: put `sealed()` or `opaque()` behind it for them. Store
@@ -26,10 +20,8 @@ export function jwt(options: JwtOptions): StrategyFactory {
 }
 
 function form(options: JwtOptions, context: StrategyContext): Form {
-  const signing = options.keys ? signingRing(options.keys) : derived(context)
-  const encryption = options.encrypt ? context.keys.derive('jwt encryption') : undefined
-  const tokens = new AccessTokens(options, { signing, encryption })
-  const dots = encryption ? 4 : 2
+  const tokens = new AccessTokens(options, accessKeys(options, context.keys))
+  const dots = options.encrypt ? 4 : 2
   return {
     name: 'jwt',
     guests: false,
@@ -42,13 +34,4 @@ function form(options: JwtOptions, context: StrategyContext): Form {
     close: (opened) => tokens.write(opened),
     open: (credential, now) => tokens.read(credential, now),
   }
-}
-
-function derived({ keys }: StrategyContext): SigningRing {
-  const [first, ...older] = keys.derive('jwt signature').map(({ id, key }) => ({
-    algorithm: 'HS256' as const,
-    id,
-    key: createSecretKey(key.export()),
-  }))
-  return signingRing([first!, ...older])
 }

@@ -37,7 +37,8 @@ class Several implements Strategy {
     return then(keeper.open(credential, now), (found) => {
       if (typeof found === 'string') return found
       // What should be kept otherwise is due at once: it moves at the commit of whoever asks for it first.
-      const state = keeper === this.#issuer(found.record.userId !== undefined) ? found : { ...found, due: true }
+      const state =
+        found.fixed || keeper === this.#issuer(found.record.userId !== undefined) ? found : { ...found, due: true }
       this.#keepers.set(state, keeper)
       return state
     })
@@ -103,6 +104,8 @@ class Several implements Strategy {
     try {
       if (!keeper || keeper === issuer) return yield* wait(issuer.commit(draft, now))
       if (intent === 'logout') return yield* this.#leave(keeper, draft, now)
+      // Moved, it would outlive what was lent: a pair's access token stays one.
+      if (state?.fixed && intent !== 'login') return yield* wait(keeper.commit(draft, now))
       return yield* this.#move(keeper, issuer, draft, state, now)
     } catch (error) {
       const next = issuer.overflows && this.#all[this.#all.indexOf(issuer) + 1]

@@ -42,6 +42,7 @@ const RESERVED = new Set([
   'sid',
   'ses',
   'scope',
+  'pair',
 ])
 /** Clocks of issuer and verifier may differ so much, milliseconds. */
 const LEEWAY = 5_000
@@ -114,7 +115,8 @@ export class AccessTokens {
     const record = recordOf(claims, iat, exp)
     const id = claims.sid ?? claims.jti
     if (!record || typeof id !== 'string' || id === '') return 'malformed'
-    return { id, issuedAt: Math.round(iat), record, claims, current: this.#isCurrent(key, unwrapped.key) }
+    const current = this.#isCurrent(key, unwrapped.key)
+    return { id, issuedAt: Math.round(iat), record, claims, current, fixed: claims.pair === 1 }
   }
 
   #unwrap(text: string): { token: string; key?: EncryptionKey } | Refusal {
