@@ -42,8 +42,10 @@ export class Changes implements ProxyHandler<Fields> {
     return typeof key === 'string' && this.assign(key, value)
   }
 
-  defineProperty(_: Fields, key: string | symbol, { value }: PropertyDescriptor): boolean {
-    return typeof key === 'string' && this.assign(key, value)
+  /** Getters and fields that cannot be changed again are no data; `Object.freeze` asks for such. */
+  defineProperty(_: Fields, key: string | symbol, field: PropertyDescriptor): boolean {
+    const plain = 'value' in field && field.configurable !== false && field.writable !== false
+    return typeof key === 'string' && plain && this.assign(key, field.value)
   }
 
   deleteProperty(_: Fields, key: string | symbol): boolean {
@@ -51,6 +53,10 @@ export class Changes implements ProxyHandler<Fields> {
   }
 
   setPrototypeOf(): boolean {
+    return false
+  }
+
+  preventExtensions(): boolean {
     return false
   }
 
@@ -89,15 +95,21 @@ export class Changes implements ProxyHandler<Fields> {
     return this.#changed !== undefined
   }
 
-  /** Does this request's changes again, over `base`. */
-  replay(base: Fields): void {
-    if (!this.dirty) return
+  /**
+   * Does this request's changes again, over `base`; without one, over what it saw itself, where nothing is computed a
+   * second time. Throws `ERR_DATA` for what cannot be kept.
+   */
+  replay(base?: Fields): Fields {
+    const fields = base ?? { ...this.#fields }
+    if (!this.dirty) return fields
     for (const [key, updates] of this.#changed!) {
-      const value = updates === null ? own(this.#fields, key) : updates.reduce((value, fn) => fn(value), own(base, key))
+      const again = base !== undefined && updates !== null
+      const value = again ? updates.reduce((value, fn) => fn(value), own(base, key)) : own(this.#fields, key)
       checkValue(`${this.#name}.${key}`, value)
-      if (value === undefined) delete base[key]
-      else define(base, key, value)
+      if (value === undefined) delete fields[key]
+      else define(fields, key, value)
     }
+    return fields
   }
 
   /** After the commit: whoever still holds an object of this session gets an error, not silence, for changing it. */
@@ -110,9 +122,9 @@ export class Changes implements ProxyHandler<Fields> {
   #read(key: string): unknown {
     const value = own(this.#fields, key)
     if (typeof value !== 'object' || value === null) return value
+    if (!this.#committed && !this.#lent?.has(key)) this.#touch()
     if (this.#committed) return deepFreeze(value)
     if (!this.#lent?.has(key)) {
-      this.#touch()
       this.#lent ??= new Map()
       this.#lent.set(key, JSON.stringify(value))
     }
@@ -120,13 +132,14 @@ export class Changes implements ProxyHandler<Fields> {
   }
 
   #begin(key: string): void {
+    if (!this.#committed) this.#touch()
+    // The touch may have found that the headers have left.
     if (this.#committed) throw new SessionCommittedError(`a change of session.${this.#name}.${key}`)
-    this.#touch()
   }
 
   #noteMutation(key: string): void {
     const before = this.#lent?.get(key)
-    if (before !== undefined && before !== JSON.stringify(own(this.#fields, key))) this.#note(key, null)
+    if (before !== undefined && before !== textOf(own(this.#fields, key))) this.#note(key, null)
   }
 
   #note(key: string, updates: Update[] | null): void {
@@ -139,15 +152,27 @@ function own(fields: Fields, key: string): unknown {
   return Object.hasOwn(fields, key) ? fields[key] : undefined
 }
 
+/** `undefined` for what has no text, such as a cycle: it counts as changed, and `replay` refuses it by name. */
+function textOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
+  }
+}
+
 /** Defines rather than assigns, so that `__proto__` becomes an ordinary key of this object alone (A-72). */
 function define(fields: Fields, key: string, value: unknown): void {
   Object.defineProperty(fields, key, { value, writable: true, enumerable: true, configurable: true })
 }
 
+/** In a loop, and past bytes, which cannot be frozen: what the commit is about to refuse must not fail here. */
 function deepFreeze(value: unknown): unknown {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value)
-    for (const inner of Object.values(value)) deepFreeze(inner)
+  const found = [value]
+  for (const part of found) {
+    if (typeof part !== 'object' || part === null || Object.isFrozen(part) || ArrayBuffer.isView(part)) continue
+    Object.freeze(part)
+    for (const inner of Object.values(part)) found.push(inner)
   }
   return value
 }

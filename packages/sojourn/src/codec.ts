@@ -60,7 +60,8 @@ class Lossy extends Error {}
 
 function checkPart(this: Record<string, unknown>, key: string, value: unknown): unknown {
   // `this[key]` is the value before its `toJSON`: a Date is seen as the Date that would come back as text.
-  const why = loss(this[key])
+  const part = this[key]
+  const why = part === undefined && Array.isArray(this) ? 'it holds an array with a hole' : loss(part)
   if (why !== undefined) throw new Lossy(why)
   return value
 }

@@ -15,6 +15,7 @@ export class Contents {
   readonly data: Changes
   readonly #shape: Shape
   readonly #touch: () => void
+  readonly #text: string | undefined
   readonly #kept: Fields
   #flash: Changes | undefined
   #closed = false
@@ -23,6 +24,7 @@ export class Contents {
   constructor(text: string | undefined, shape: Shape, touch: () => void, unreadable: () => void) {
     this.#shape = shape
     this.#touch = touch
+    this.#text = text
     const content = this.#read(text, unreadable)
     this.data = new Changes('data', content.data, touch)
     this.#kept = content.flash
@@ -43,10 +45,14 @@ export class Contents {
 
   /** This request's changes over the content of `text`, of which only the keys in `keep` count where it is given. */
   replay(text: string | undefined, keep: readonly string[] | undefined): string {
-    const content = this.#read(text, () => {})
-    if (keep) content.data = { ...this.#shape.initial(), ...pick(content.data, keep) }
-    this.data.replay(content.data)
-    this.#flash?.replay(content.flash)
+    // Where nobody was faster, what the app was shown is kept: neither `initial` nor an update is asked for another.
+    const base = text === this.#text && !keep ? undefined : this.#read(text, () => {})
+    if (base && keep) base.data = { ...this.#shape.initial(), ...pick(base.data, keep) }
+    const flash = base?.flash ?? this.#kept
+    const content: Content = {
+      data: this.data.replay(base?.data),
+      flash: this.#flash ? this.#flash.replay(base?.flash) : flash,
+    }
     const checked = this.#shape.schema && checkSchema(this.#shape.schema, content.data)
     if (checked && 'misfit' in checked)
       throw new Fault('ERR_DATA', `session.data does not fit the schema at ${checked.misfit}`)
