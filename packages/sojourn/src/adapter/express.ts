@@ -37,6 +37,8 @@ class ExpressExchange extends NodeExchange {
   }
 
   protected override detectSecure(): boolean {
+    // Express asks nothing but the socket where no proxy has spoken, and takes its time to find that out.
+    if (this.header('x-forwarded-proto') === undefined) return super.detectSecure()
     return (this.req as ExpressRequest).secure ?? super.detectSecure()
   }
 }

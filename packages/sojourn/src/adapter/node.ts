@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { isPromise } from '../awaitable.js'
 import { Fault, problemOf } from '../errors.js'
 import { NodeExchange } from '../http/exchange.js'
-import { answer, hold } from '../http/held.js'
+import { answer } from '../http/held.js'
 import type { Sessions } from '../sessions.js'
 import type { Awaitable } from '../types.js'
 
@@ -68,7 +68,7 @@ export function enter<Data extends object>(
     answer(res, refusal)
     return false
   }
-  x.hold = () => hold(res, () => visit.commit())
+  x.before(() => visit.commit())
   return true
 }
 

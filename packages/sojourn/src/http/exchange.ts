@@ -1,7 +1,8 @@
 /** A request and response of node:http, as the least that the session core needs. */
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
-import type { Exchange } from '../types.js'
+import type { Awaitable, Exchange } from '../types.js'
+import { hold } from './held.js'
 
 /** What the node adapter may believe of what proxies write. */
 export interface Trust {
@@ -11,19 +12,20 @@ export interface Trust {
 
 /** The exchange of one node request. */
 export class NodeExchange implements Exchange {
-  /** Set by the adapter that holds headers back. */
-  declare hold?: () => boolean
   protected readonly req: IncomingMessage
   readonly #res: ServerResponse
-  /** As it was before any head was sealed: what a commit sets while the response waits is let through. */
-  readonly #setHeader: ServerResponse['setHeader']
   readonly #trust: Trust
+  /** Kept, since looking it up on a request whose prototype a framework has changed takes a microsecond. */
+  #headers: IncomingHttpHeaders | undefined
   #secure: boolean | undefined
+  /** As it was before the response was held: what a commit sets while the response waits is let through. */
+  #setHeader: ServerResponse['setHeader'] | undefined
+  /** What must be done before the headers leave. */
+  #commit: (() => Awaitable<void>) | undefined
 
   constructor(req: IncomingMessage, res: ServerResponse, trust: Trust) {
     this.req = req
     this.#res = res
-    this.#setHeader = res.setHeader
     this.#trust = trust
   }
 
@@ -50,7 +52,8 @@ export class NodeExchange implements Exchange {
 
   header(name: string): string | undefined {
     // HTTP/2 says in a field of its own what HTTP/1.1 says in Host.
-    const value = this.req.headers[name] ?? (name === 'host' ? this.req.headers[':authority'] : undefined)
+    this.#headers ??= this.req.headers
+    const value = this.#headers[name] ?? (name === 'host' ? this.#headers[':authority'] : undefined)
     return Array.isArray(value) ? value.join(', ') : value
   }
 
@@ -61,7 +64,7 @@ export class NodeExchange implements Exchange {
 
   set(name: string, value: string): void {
     try {
-      this.#setHeader.call(this.#res, name, value)
+      this.#put(name, value)
     } catch (error) {
       // Too late is not the request's fault: a session that is read while streaming is read all the same.
       if (!this.#res.headersSent) throw error
@@ -75,7 +78,22 @@ export class NodeExchange implements Exchange {
   }
 
   setCookies(lines: string[]): void {
-    this.#setHeader.call(this.#res, 'set-cookie', lines)
+    this.#put('set-cookie', lines)
+  }
+
+  hold(): boolean {
+    this.#setHeader = this.#res.setHeader
+    return hold(this.#res, this.#commit!)
+  }
+
+  /** What `hold` makes the headers wait for. */
+  before(commit: () => Awaitable<void>): void {
+    this.#commit = commit
+  }
+
+  #put(name: string, value: string | string[]): void {
+    if (this.#setHeader) this.#setHeader.call(this.#res, name, value)
+    else this.#res.setHeader(name, value)
   }
 
   protected detectSecure(): boolean {
