@@ -83,6 +83,32 @@ describe('verbs that answer at once', () => {
     first.close()
     expect(store().get('a')).toEqual(full)
   })
+
+  test('A-79: users and ids that differ in what SQLite or a driver of it loses stay apart', () => {
+    const s = store()
+    const names = [
+      'ada',
+      'ada\0',
+      'ada\0x',
+      'ada\ud800',
+      'ada\udc00',
+      'ada\ufffd',
+      'ada\x1b',
+      'ada\x1b0000',
+      'ada\n',
+      '\u{1f600}',
+    ]
+    for (const name of names)
+      expect(s.set(name, record({ userId: name, data: JSON.stringify(name) + name }), 0)).toBe(true)
+    for (const name of names) {
+      const kept = record({ userId: name, data: JSON.stringify(name) + name })
+      expect(s.get(name)).toMatchObject({ userId: name, data: kept.data })
+      expect([...s.list(name)].map(([id]) => id)).toEqual([name])
+      expect(s.set(name, { ...kept, version: 2 }, 1)).toBe(true)
+    }
+    expect([...s.list()].map(([id]) => id).toSorted()).toEqual(names.toSorted())
+    for (const name of names) expect([s.endAll(name, name), s.endAll(name), s.delete(name)]).toEqual([0, 1, false])
+  })
 })
 
 describe('files', () => {

@@ -151,8 +151,8 @@ interface Row {
 // `Number`, because a handed database may have been told to read integers as bigints.
 function recordOf(row: Omit<Row, 'seq' | 'id'>): SessionRecord {
   return {
-    userId: row.user_id ?? undefined,
-    data: row.data,
+    userId: row.user_id === null ? undefined : unescaped(row.user_id),
+    data: unescaped(row.data),
     createdAt: Number(row.created_at),
     seenAt: Number(row.seen_at),
     authenticatedAt: row.authenticated_at === null ? undefined : Number(row.authenticated_at),
@@ -173,7 +173,7 @@ function valuesOf(record: SessionRecord): SqliteValue[] {
     record.authenticatedAt ?? null,
     record.persistent ? 1 : 0,
     record.device === undefined ? null : JSON.stringify(record.device),
-    record.data,
+    escaped(record.data),
   ]
 }
 
@@ -212,33 +212,37 @@ function verbs(db: SqliteDatabase, table: string, clock: () => number): Verbs {
   const forget = db.prepare(`DELETE FROM ${table} WHERE seq > ? AND seq <= ? AND expires_at <= ?`)
 
   const get = (id: string) => {
-    const row = read.get(id, clock()) as Omit<Row, 'seq' | 'id'> | undefined
+    const row = read.get(escaped(id), clock()) as Omit<Row, 'seq' | 'id'> | undefined
     return row && recordOf(row)
   }
   return {
     get,
     set(id, record, was) {
       const now = clock()
+      const key = escaped(id)
+      if (record.expiresAt <= now) return was === 0 ? get(id) === undefined : changes(end.run(key, was, now)) > 0
+      const user = record.userId === undefined ? null : escaped(record.userId)
       const values = valuesOf(record)
-      const user = record.userId ?? null
-      if (record.expiresAt <= now) return was === 0 ? get(id) === undefined : changes(end.run(id, was, now)) > 0
-      if (was === 0) return changes(create.run(id, user, ...values, now)) > 0
-      if (changes(update.run(...values, id, was, now, user)) > 0) return true
-      return changes(updateUser.run(user, ...values, id, was, now)) > 0
+      if (was === 0) return changes(create.run(key, user, ...values, now)) > 0
+      if (changes(update.run(...values, key, was, now, user)) > 0) return true
+      return changes(updateUser.run(user, ...values, key, was, now)) > 0
     },
-    delete: (id) => changes(remove.run(id, clock())) > 0,
+    delete: (id) => changes(remove.run(escaped(id), clock())) > 0,
     *list(userId) {
+      const user = userId === undefined ? undefined : escaped(userId)
       let last = Number.MAX_SAFE_INTEGER
       for (;;) {
         const now = clock()
-        const rows = (userId === undefined ? pageOfAll.all(last, now) : pageOfUser.all(userId, last, now)) as Row[]
-        for (const row of rows) yield [row.id, recordOf(row)]
+        const rows = (user === undefined ? pageOfAll.all(last, now) : pageOfUser.all(user, last, now)) as Row[]
+        for (const row of rows) yield [unescaped(row.id), recordOf(row)]
         if (rows.length < SLICE) return
         last = Number(rows[SLICE - 1]!.seq)
       }
     },
     endAll(userId, except) {
-      const ended = removeUser.all(userId, except ?? null, clock()) as { counts: number | bigint }[]
+      const ended = removeUser.all(escaped(userId), except === undefined ? null : escaped(except), clock()) as {
+        counts: number | bigint
+      }[]
       return ended.filter(({ counts }) => Number(counts) === 1).length
     },
     sweep(from, now) {
@@ -250,6 +254,23 @@ function verbs(db: SqliteDatabase, table: string, clock: () => number): Verbs {
       }
     },
   }
+}
+
+// A control character, so that it is escaped as well.
+const ESCAPE = '\u001b'
+const ESCAPED = new RegExp(`${ESCAPE}(.{4})`, 'g')
+
+/**
+ * Text as SQLite keeps it unharmed. `node:sqlite` of Node 22 ends what it reads at a NUL, and no driver keeps half a
+ * surrogate pair: a user "ada", NUL, "x" would come back as "ada". Data in JSON has neither, and is kept as it is.
+ */
+function escaped(text: string): string {
+  return text.replace(/[\p{Cc}\p{Surrogate}]/gu, (c) => ESCAPE + c.charCodeAt(0).toString(16).padStart(4, '0'))
+}
+
+function unescaped(text: string): string {
+  if (!text.includes(ESCAPE)) return text
+  return text.replace(ESCAPED, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
 }
 
 function changes(result: { changes: number | bigint }): number {
