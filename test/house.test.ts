@@ -21,7 +21,11 @@ const LAW: Record<string, readonly string[]> = {
   store: ['types'],
   guard: ['types'],
   adapter: ['types', 'errors', 'awaitable', 'sessions', 'http/'],
-  testing: ['types', 'testing/clock', 'testing/store-trial'],
+  testing: [
+    ...['types', 'testing/clock', 'testing/store-trial'],
+    // The suite of adapters makes sessions, as an app does.
+    ...['index', 'store/memory', 'testing/adapter-trial', 'testing/adapter-client'],
+  ],
 }
 
 /** Folders that no subpath leads to: what the exported ones are made of. */
