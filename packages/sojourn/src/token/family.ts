@@ -1,0 +1,88 @@
+/**
+ * A family: all the refresh tokens that came of one login, as one record, so that compare-and-set makes each rotation
+ * atomic. Only the newest generation counts; hashes of it and of the one before are what is kept.
+ */
+import { sameDigest } from '../crypto/digest.js'
+import type { SessionRecord, Timeouts } from '../types.js'
+import type { RefreshToken } from './refresh-token.js'
+
+/** What a family's record holds beside the fields of every session. */
+export interface FamilyContent {
+  readonly generation: number
+  /** The id of the key that the current token was made with. */
+  readonly key: string
+  /** Half of what makes the tokens; the other half is that key. */
+  readonly seed: string
+  /** Hash of the current token, and of the one that it replaced (at the record's `seenAt`). */
+  readonly current: string
+  readonly previous?: string | undefined
+  /** When the family began, for revocations: after all that was ended before. */
+  readonly issuedAt: number
+  readonly scope?: string | undefined
+  /** The app's own data as of the login. */
+  readonly data: Record<string, unknown>
+}
+
+/** A family as it was read. */
+export interface Family {
+  readonly id: string
+  readonly userId: string
+  readonly record: SessionRecord
+  readonly content: FamilyContent
+}
+
+/** The text of a record. */
+export function encodeFamily({ data, ...family }: FamilyContent): string {
+  return JSON.stringify({ family, data })
+}
+
+/** The family in a record; `undefined` for a record that is none (A-73). */
+export function familyOf(id: string, record: SessionRecord): Family | undefined {
+  const { userId } = record
+  if (userId === undefined) return undefined
+  try {
+    const { family, data } = JSON.parse(record.data) as { family: Omit<FamilyContent, 'data'>; data: object }
+    const numbers = [family.generation, family.issuedAt, record.createdAt, record.seenAt, record.expiresAt]
+    const texts = [family.key, family.seed, family.current]
+    if (!numbers.every(Number.isFinite) || !texts.every((text) => typeof text === 'string')) return undefined
+    return { id, userId, record, content: { ...family, data: data as Record<string, unknown> } }
+  } catch {
+    return undefined
+  }
+}
+
+/** The end that idling brings, and never after the absolute one. */
+export function endOf({ createdAt }: Pick<SessionRecord, 'createdAt'>, seenAt: number, limits: Timeouts): number {
+  return Math.min(seenAt + limits.idle, createdAt + limits.absolute)
+}
+
+/** Whether its time is over, by its own end and by the timeouts that hold now. */
+export function isOver({ record }: Family, now: number, limits: Timeouts): boolean {
+  return now >= record.expiresAt || now >= endOf(record, record.seenAt, limits)
+}
+
+/**
+ * What a token that we signed is to its family: the `current` one; the one before, sent again within the grace
+ * (`retry`); `replayed`, used before; or `forged`, not of this family's making, whoever could sign it.
+ */
+export function placeOf(
+  { record, content }: Family,
+  token: RefreshToken,
+  now: number,
+  grace: number,
+): 'current' | 'retry' | 'replayed' | 'forged' {
+  const { generation, current, previous = '' } = content
+  if (token.generation === generation) return sameDigest(token.digest, current) ? 'current' : 'forged'
+  if (token.generation !== generation - 1) return 'replayed'
+  if (!sameDigest(token.digest, previous)) return 'forged'
+  // Either way round, so that a clock that was put back does not lengthen it.
+  return Math.abs(now - record.seenAt) < grace ? 'retry' : 'replayed'
+}
+
+/** The part of the granted scope that is asked for, all of it by default; `undefined` for more than was granted. */
+export function narrowed(granted: string | undefined, asked: string | undefined): { scope?: string } | undefined {
+  const own = granted?.split(' ') ?? []
+  const wanted = asked === undefined ? own : [...new Set(asked.split(' ').filter((word) => word !== ''))]
+  if (!wanted.every((word) => own.includes(word))) return undefined
+  return wanted.length === 0 ? {} : { scope: wanted.join(' ') }
+}
