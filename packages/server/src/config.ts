@@ -12,6 +12,8 @@ export interface Config {
   /** Absolute path of the data folder. */
   readonly data: string
   readonly store: 'sqlite' | 'memory'
+  /** How a session becomes a credential. */
+  readonly strategy: 'opaque' | 'sealed' | 'jwt'
   /** How many proxies of ours a request passes. */
   readonly trustProxy: number
   /** The shortest new password, in code points. */
@@ -49,6 +51,14 @@ export const settings: readonly Setting[] = [
     resolve(text),
   ),
   setting('store', '--store <kind>', 'SOJOURN_STORE', 'sqlite:', 'where sessions live: sqlite: or memory:', store),
+  setting(
+    'strategy',
+    '--strategy <kind>',
+    'SOJOURN_STRATEGY',
+    'opaque',
+    'how sessions are kept: opaque in the store, sealed or jwt in the cookie',
+    strategy,
+  ),
   setting(
     'trustProxy',
     '--trust-proxy <hops>',
@@ -134,6 +144,13 @@ function origin(text: string): string {
     )
   }
   return url.origin
+}
+
+function strategy(text: string): Config['strategy'] {
+  if (text !== 'opaque' && text !== 'sealed' && text !== 'jwt') {
+    throw new TypeError('is no strategy; write opaque, sealed or jwt')
+  }
+  return text
 }
 
 function store(text: string): Config['store'] {

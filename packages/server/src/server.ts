@@ -3,7 +3,7 @@ import type { Server } from 'node:http'
 import { type AddressInfo, isIPv6 } from 'node:net'
 import { join } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
-import { createSessions, opaque, type UserStore } from 'sojourn'
+import { createSessions, type UserStore } from 'sojourn'
 import { fetch } from 'sojourn/adapter/fetch'
 import { memory } from 'sojourn/store/memory'
 import { sqlite } from 'sojourn/store/sqlite'
@@ -17,6 +17,7 @@ import { EMPTY } from './guest-cart.js'
 import { createHealth } from './health.js'
 import { loadKeys } from './keys-file.js'
 import { createLog, type Logger, logEvents } from './log.js'
+import { createNotices } from './notices.js'
 import { authenticationOperations } from './operations/authentication.js'
 import { cartOperations, createMerge } from './operations/cart.js'
 import { deviceOperations } from './operations/devices.js'
@@ -25,6 +26,7 @@ import { createPasswords } from './password.js'
 import type { Peer } from './peer.js'
 import { createRoutes } from './routes.js'
 import type { Services, ShopData } from './services.js'
+import { createStrategies } from './strategies.js'
 import { createThrottle } from './throttle.js'
 
 /** What a test or a program that embeds the server may replace. */
@@ -51,13 +53,15 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const { log = createLog(), clock = Date.now } = options
   const keys = loadKeys(config.data, clock())
   const database = openDatabase(join(config.data, 'accounts.db'))
-  const store: UserStore =
+  const open = (table?: string): UserStore =>
     config.store === 'memory'
       ? memory({ clock })
-      : sqlite(join(config.data, 'sessions.db'), { durability: 'full', clock })
+      : sqlite(join(config.data, 'sessions.db'), { durability: 'full', clock, ...(table ? { table } : {}) })
+  const store = open()
+  const ways = createStrategies(config.strategy, store, open, config.origin ?? 'https://localhost', clock)
   const sessions = createSessions<ShopData>({
     keys,
-    strategy: opaque({ store }),
+    strategy: ways.strategy,
     initial: () => ({ cart: EMPTY }),
     ...(config.origin === undefined ? {} : { origin: config.origin }),
     clock,
@@ -68,7 +72,8 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const throttle = createThrottle(database, clock)
   const carts = createCarts(database, clock)
   const merge = createMerge(carts)
-  const visits = createVisits({ sessions, accounts, merge })
+  const notices = config.strategy === 'jwt' ? createNotices(keys, config, clock) : sessions
+  const visits = createVisits({ sessions, notices, accounts, merge })
   const passwords = await createPasswords()
   const services: Services = {
     visit: visits.open,
@@ -85,14 +90,12 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     ...cartOperations(carts),
   }
   const routes = createRoutes(services, log)
-  const handle = fetch(
-    sessions,
-    (request: Request, peer: Peer) => {
-      visits.meet(request, peer)
-      return routes.fetch(request)
-    },
-    { peer: (_, peer) => peer },
-  )
+  const peer = { peer: (_: Request, peer: Peer) => peer }
+  const answer = (request: Request, peer: Peer) => {
+    visits.meet(request, peer)
+    return routes.fetch(request)
+  }
+  const handle = fetch(sessions, notices === sessions ? answer : fetch(notices, answer, peer), peer)
   const health = createHealth(store, database)
   const app = createApp({ handle, health, config, log })
   const server = createAdaptorServer({ fetch: app.fetch }) as Server
@@ -106,6 +109,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const release = async () => {
     clearInterval(sweeping)
     await sessions.close()
+    await ways.close()
     database.close()
   }
   try {
@@ -116,7 +120,8 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   }
 
   const url = urlOf(server)
-  log.info({ event: 'sys_startup', url, data: config.data, store: config.store }, `Sojourn is at ${url}`)
+  const { data, store: kept, strategy } = config
+  log.info({ event: 'sys_startup', url, data, store: kept, strategy }, `Sojourn is at ${url}`)
   if (config.origin === undefined && config.trustProxy === 0 && !isLoopback(config.host)) {
     log.warn(
       { event: 'sys_exposed' },

@@ -6,7 +6,7 @@
  * const visit = await services.visit(c.req.raw)             // the session, and where the request came from
  * const result = await services.signIn(visit, { username, password, remember: true })
  * if (!result.ok) return page({ error: result.message }, statusOf(result.reason), result.retryAfter)
- * visit.session.flash('notice', `Welcome back, ${result.value.username}.`)
+ * visit.notices.flash('notice', `Welcome back, ${result.value.username}.`)
  * return c.redirect('/', 303)
  * ```
  *
@@ -41,6 +41,8 @@ export interface User {
 /** One request: its session, and where it came from. */
 export interface Visit {
   readonly session: Session<ShopData>
+  /** What is told once, on the next page. */
+  readonly notices: Pick<Session, 'flash' | 'flashed' | 'commit'>
   /** Who is signed in; `undefined` for a guest. */
   readonly user: User | undefined
   /** The client's address, as far as the configuration says whom to believe. */

@@ -15,6 +15,7 @@ describe('configuration', () => {
       host: '127.0.0.1',
       origin: undefined,
       store: 'sqlite',
+      strategy: 'opaque',
       trustProxy: 0,
       passwordMin: 15,
     })

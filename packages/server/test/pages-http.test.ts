@@ -232,8 +232,9 @@ describe('what is sent', () => {
   test('a store that is down is a page that says so, and clears no cookie', async () => {
     const down = new Fault('ERR_STORE', 'the store did not answer')
     const log = pino({ enabled: false })
-    const session = { id: undefined, flashed: () => undefined, commit: () => Promise.reject(down) }
-    for (const visit of [() => Promise.reject(down), async () => ({ session, user: undefined, ip: '' })]) {
+    const session = { id: undefined, commit: () => Promise.reject(down) }
+    const notices = { flashed: () => undefined }
+    for (const visit of [() => Promise.reject(down), async () => ({ session, notices, user: undefined, ip: '' })]) {
       const services = { visit, products: [], cart: () => [] } as unknown as Services
       const response = await createRoutes(services, log).request('/')
       expect(response.status).toBe(503)

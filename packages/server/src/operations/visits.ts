@@ -8,6 +8,8 @@ import type { Merge } from './cart.js'
 /** What a visit is opened from. */
 export interface VisitParts {
   readonly sessions: Sessions<ShopData>
+  /** Where notices are kept: the very same sessions, if they can. */
+  readonly notices: Pick<Sessions<ShopData>, 'of'>
   readonly accounts: Accounts
   readonly merge: Merge
 }
@@ -21,14 +23,14 @@ export interface Visits {
 }
 
 /** Opens visits. A guest's cart that came through a login is brought home on the way. */
-export function createVisits({ sessions, accounts, merge }: VisitParts): Visits {
+export function createVisits({ sessions, notices, accounts, merge }: VisitParts): Visits {
   const ips = new WeakMap<Request, string>()
   const opened = new WeakMap<Request, Promise<Visit>>()
   const begin = async (request: Request): Promise<Visit> => {
     const session = await sessions.of(request)
     const user = session.userId === undefined ? undefined : accounts.find(session.userId)
     if (user) merge(session, user)
-    return { session, user, ip: ips.get(request) ?? '' }
+    return { session, user, notices: await notices.of(request), ip: ips.get(request) ?? '' }
   }
   return {
     meet: (request, peer) => void ips.set(request, peer.ip),

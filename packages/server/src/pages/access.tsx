@@ -65,7 +65,7 @@ export function access(app: Hono, services: Services): void {
 }
 
 function welcome(c: Context, visit: Visit, fields: Fields, notice: string): Response {
-  visit.session.flash('notice', notice)
+  visit.notices.flash('notice', notice)
   return c.redirect(ownPath(fields('next')), 303)
 }
 

@@ -30,7 +30,10 @@ export function account(app: Hono, services: Services): void {
         const { session, user } = visit
         const result = await services.changePassword(visit, { current: fields('current'), next: fields('new') })
         if (result.ok) {
-          session.flash('notice', 'Your password is changed. Everybody else who was signed in as you is signed out.')
+          visit.notices.flash(
+            'notice',
+            'Your password is changed. Everybody else who was signed in as you is signed out.',
+          )
           return c.redirect('/account', 303)
         }
         const frame = frameOf(c, services, visit)

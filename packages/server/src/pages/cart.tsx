@@ -33,7 +33,7 @@ export function cart(app: Hono, services: Services): void {
         return send(c, page, refusal(c, added))
       }
       if (fields('from') === 'cart') return c.redirect('/cart', 303)
-      visit.session.flash('notice', `${nameOf(services.products, sku)} is in your cart.`)
+      visit.notices.flash('notice', `${nameOf(services.products, sku)} is in your cart.`)
       // Back to where the visitor was on a long page.
       return c.redirect(`/#${encodeURIComponent(sku)}`, 303)
     }),
@@ -45,7 +45,7 @@ export function cart(app: Hono, services: Services): void {
       const sku = fields('sku')
       const held = services.cart(visit).some((line) => line.sku === sku)
       if (held && services.removeFromCart(visit, sku).ok) {
-        visit.session.flash('notice', `${nameOf(services.products, sku)} is out of your cart.`)
+        visit.notices.flash('notice', `${nameOf(services.products, sku)} is out of your cart.`)
       }
       return c.redirect('/cart', 303)
     }),

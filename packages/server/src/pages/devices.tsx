@@ -35,7 +35,7 @@ export function devices(app: Hono, services: Services): void {
         if (visit.session.userId === undefined) return c.redirect('/login?from=logout', 303)
         // Ended meanwhile, by its owner or by its time: what was wanted is so.
         const notice = result.ok ? 'That device is signed out.' : 'That device was signed out already.'
-        visit.session.flash('notice', notice)
+        visit.notices.flash('notice', notice)
         return c.redirect('/devices', 303)
       }),
     ),
@@ -49,7 +49,7 @@ export function devices(app: Hono, services: Services): void {
       usersOnly('/devices', async (c, visit) => {
         const result = await services.endOthers(visit)
         const ended = result.ok ? result.value : 0
-        visit.session.flash('notice', `${count(ended, 'other device is', 'other devices are')} signed out.`)
+        visit.notices.flash('notice', `${count(ended, 'other device is', 'other devices are')} signed out.`)
         return c.redirect('/devices', 303)
       }),
     ),

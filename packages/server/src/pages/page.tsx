@@ -67,7 +67,7 @@ export function frameOf(c: Context, services: Services, visit: Visit): Frame {
     cartCount: items(services.cart(visit)),
     csrf: session.id === undefined ? undefined : session.csrfToken(),
     path: c.req.path,
-    notice: session.flashed('notice') as string | undefined,
+    notice: visit.notices.flashed('notice') as string | undefined,
   }
 }
 

@@ -17,6 +17,7 @@ export function several(factories: readonly StrategyFactory[]): StrategyFactory 
 }
 
 class Several implements Strategy {
+  readonly byReference: boolean
   readonly list?: (userId: string) => Awaitable<State[]>
   readonly #all: readonly [Strategy, ...Strategy[]]
   /** Who opened what, for as long as a request lasts. */
@@ -24,6 +25,7 @@ class Several implements Strategy {
 
   constructor(strategies: readonly [Strategy, ...Strategy[]]) {
     this.#all = strategies
+    this.byReference = strategies.every((strategy) => strategy.byReference)
     if (strategies.some((strategy) => strategy.list)) this.list = (userId) => run(this.#list(userId))
   }
 
@@ -135,11 +137,10 @@ class Several implements Strategy {
   }
 
   *#list(userId: string): Flow<State[]> {
-    return yield* this.#sum(
-      (strategy) => strategy.list?.(userId),
-      [] as State[],
-      (a, b) => [...a, ...b],
-    )
+    const ask = (strategy: Strategy) => strategy.list?.(userId)
+    const found = yield* this.#sum(ask, [] as State[], (a, b) => [...a, ...b])
+    // Two stateless strategies may share their rows.
+    return [...new Map(found.map((state) => [state.id, state])).values()]
   }
 
   *#sum<T>(ask: (strategy: Strategy) => Awaitable<T> | undefined, none: T, add: (a: T, b: T) => T): Flow<T> {
