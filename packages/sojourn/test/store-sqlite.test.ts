@@ -84,6 +84,17 @@ describe('verbs that answer at once', () => {
     expect(store().get('a')).toEqual(full)
   })
 
+  test('endAll ends what was replaced by a successor and what has expired, and counts neither', () => {
+    const clock = manualClock()
+    const s = store({ clock })
+    s.set('live', record({ userId: 'ada' }, clock()), 0)
+    s.set('replaced', record({ userId: 'ada', data: '' }, clock()), 0)
+    s.set('expired', record({ userId: 'ada', expiresAt: clock() + 1 }, clock()), 0)
+    clock.advance(1)
+    expect(s.endAll('ada')).toBe(1)
+    expect(ask(beside(), 'SELECT count(*) FROM sojourn_sessions')).toBe(0)
+  })
+
   test('A-79: users and ids that differ in what SQLite or a driver of it loses stay apart', () => {
     const s = store()
     const names = [
