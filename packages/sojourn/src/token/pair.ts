@@ -8,7 +8,7 @@ import { Events, type Listener } from '../events.js'
 import { createKeyring, type Keys } from '../keys.js'
 import { acceptNoRevocation, type RegistryOptions } from '../ledger/registry.js'
 import { resolveTimeouts } from '../timeouts.js'
-import type { Awaitable, Limit, Refusal, Timeouts, UserStore } from '../types.js'
+import type { Awaitable, EventBody, Limit, Refusal, Timeouts, UserStore } from '../types.js'
 import { type AccessTokenOptions, AccessTokens } from './access.js'
 import { type AccessKeyOptions, accessKeys } from './access-keys.js'
 import { Families, type Grant, type PairLogin } from './refresh.js'
@@ -55,6 +55,8 @@ export interface Tokens {
   readonly accessToken: string
   /** When the access token ends, epoch milliseconds. */
   readonly expiresAt: number
+  /** Milliseconds from now to then. */
+  readonly expiresIn: number
   readonly refreshToken: string
   /** When the family ends at the latest, epoch milliseconds. No refresh moves it. */
   readonly endsAt: number
@@ -81,6 +83,8 @@ const SCOPE = /^[\x21\x23-\x5b\x5d-\x7e]+(?: [\x21\x23-\x5b\x5d-\x7e]+)*$/
 export class TokenPair {
   /** Whom the access tokens are for. */
   readonly audience: string
+  /** Whom the pairs are issued to, where there are several clients. */
+  readonly clientId: string | undefined
   readonly #access: AccessTokens
   readonly #lifetime: number
   readonly #families: Families
@@ -96,6 +100,7 @@ export class TokenPair {
     const limits: Timeouts = resolveTimeouts('refresh', { idle, absolute })
     const ring = createKeyring(keys)
     this.audience = audience
+    this.clientId = clientId
     this.#access = new AccessTokens(access, accessKeys(access, ring))
     this.#lifetime = lifetime
     this.#revocations = revocations === acceptNoRevocation ? undefined : revocations
@@ -145,6 +150,16 @@ export class TokenPair {
       const grant = yield* families.renew(refreshToken, options.scope, now)
       return typeof grant === 'string' ? grant : write(grant, now)
     })
+  }
+
+  /** Whether we signed this refresh token, for this audience and client. No store call; it may have ended long ago. */
+  owns(refreshToken: string): boolean {
+    return this.#families.idOf(refreshToken) !== undefined
+  }
+
+  /** For endpoints: tells the listeners what happened there. */
+  tell(event: EventBody): void {
+    this.#events.emit(event)
   }
 
   /**
@@ -204,13 +219,15 @@ export class TokenPair {
   #write({ family, refreshToken, ...scope }: Grant, now: number): Tokens {
     const { id, userId, record, content } = family
     const endsAt = this.#families.endsAt(family)
-    const expiresAt = Math.min(now + this.#lifetime, endsAt)
+    // A JWT counts whole seconds.
+    const expiresAt = Math.floor(Math.min(now + this.#lifetime, endsAt) / 1000) * 1000
+    const expiresIn = Math.max(expiresAt - now, 0)
     // Since the login, not since now: what ends all that was issued until then must also meet what is renewed meanwhile.
     const { issuedAt } = content
     const session = { ...record, data: JSON.stringify({ data: content.data }) }
     const accessToken = this.#access.write({ id, issuedAt, record: session }, expiresAt, { ...scope, pair: 1 })
     const persistent = record.persistent === true
-    return { accessToken, expiresAt, refreshToken, endsAt, ...scope, id, userId, persistent }
+    return { accessToken, expiresAt, expiresIn, refreshToken, endsAt, ...scope, id, userId, persistent }
   }
 }
 

@@ -1,0 +1,100 @@
+/** A request to a token endpoint: its parameters, read strictly and with a bound, and the headers of its answer. */
+import type { Exchange } from '../types.js'
+
+/** Bytes of a body: an encrypted token of the largest size fits. */
+const LONGEST = 65_536
+
+/** The parameters of a request; or the status of why they are not read: 400, 413 or 415. */
+export async function parameters(request: Request): Promise<ReadonlyMap<string, string> | 400 | 413 | 415> {
+  const bytes = await bodyOf(request)
+  if (bytes === undefined) return 413
+  if (bytes.length === 0) return new Map()
+  const type = /^[^;\s]*/.exec(request.headers.get('content-type') ?? '')?.[0].toLowerCase()
+  if (type !== 'application/x-www-form-urlencoded' && type !== 'application/json') return 415
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    const pairs = type === 'application/json' ? members(JSON.parse(text)) : [...new URLSearchParams(text)]
+    // RFC 6749, 3.2: each at most once, and one without a value was not sent.
+    const found = new Map(pairs)
+    if (found.size < pairs.length) return 400
+    for (const [name, value] of found) if (value === '') found.delete(name)
+    return found
+  } catch {
+    return 400
+  }
+}
+
+function members(value: unknown): [string, string][] {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new SyntaxError('not an object')
+  return Object.entries(value).map(([name, value]) => {
+    if (typeof value !== 'string') throw new SyntaxError('not a text')
+    return [name, value]
+  })
+}
+
+async function bodyOf(request: Request): Promise<Uint8Array | undefined> {
+  const reader = request.body?.getReader()
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) {
+    size += part.value.length
+    if (size > LONGEST) {
+      await reader?.cancel()
+      return undefined
+    }
+    chunks.push(part.value)
+  }
+  return Buffer.concat(chunks)
+}
+
+/** The exchange of one request to an endpoint. `origin` says whether it is secure where a proxy stands in front. */
+export class EndpointExchange implements Exchange {
+  readonly ip: undefined
+  readonly secure: boolean
+  readonly #request: Request
+  readonly #headers = new Headers({ 'cache-control': 'no-store', pragma: 'no-cache' })
+
+  constructor(request: Request, origin: string | undefined) {
+    this.#request = request
+    this.secure = (origin ?? request.url).startsWith('https:')
+  }
+
+  get method(): string {
+    return this.#request.method
+  }
+
+  get url(): string {
+    const { pathname, search } = new URL(this.#request.url)
+    return pathname + search
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#request.headers.get(name)
+    // A Request made from elsewhere may lack Host; its URL has it.
+    return value ?? (name === 'host' ? new URL(this.#request.url).host : undefined)
+  }
+
+  get(name: string): string | undefined {
+    return this.#headers.get(name) ?? undefined
+  }
+
+  set(name: string, value: string): void {
+    this.#headers.set(name, value)
+  }
+
+  cookies(): string[] {
+    return this.#headers.getSetCookie()
+  }
+
+  setCookies(lines: string[]): void {
+    this.#headers.delete('set-cookie')
+    for (const line of lines) this.#headers.append('set-cookie', line)
+  }
+
+  /** The answer, with all headers that were set. */
+  answer(status: number, body?: object): Response {
+    if (body === undefined) return new Response(null, { status, headers: this.#headers })
+    this.#headers.set('content-type', 'application/json')
+    return new Response(JSON.stringify(body), { status, headers: this.#headers })
+  }
+}
