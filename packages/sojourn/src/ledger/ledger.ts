@@ -3,7 +3,7 @@
  * or the request's own changes are done again over what is there now. Only a create inserts, so nothing that ended
  * comes back (A-68, A-69).
  */
-import { type Flow, wait } from '../awaitable.js'
+import { collect, type Flow, wait } from '../awaitable.js'
 import { Fault } from '../errors.js'
 import type { Ask } from '../patience.js'
 import type {
@@ -17,7 +17,7 @@ import type {
   StrategyContext,
   UserStore,
 } from '../types.js'
-import { begun, isReplaced, judge, renewed, replaced } from './lifetime.js'
+import { begun, ended, isReplaced, judge, renewed, replaced } from './lifetime.js'
 import { evictOldest, type LimitContext, withinLimit } from './limit.js'
 
 /** Each round of a conflict has a winner, so this many parallel writers of one session all get their turn. */
@@ -75,25 +75,38 @@ export class Ledger {
 
   /** Ends the session; what the request wrote afterwards begins a guest's. One store call, or two. */
   *logout(draft: Draft, now: number): Flow<Outcome> {
-    const { state } = draft
-    if (state && (yield* this.#delete(state.id))) {
+    const { state, refused } = draft
+    // Under its new identifier, which is not known here, the session would live on: better said than done by half.
+    if (refused === 'replaced') throw conflict()
+    if (state && (yield* this.#end(state.id, state.record))) {
       this.#context.emit({ type: 'ended', id: state.id, userId: state.record.userId, reason: 'logout' })
     }
     if (draft.changed) return yield* this.create({ ...draft, refused: undefined }, now)
-    return draft.refused === 'absent' ? KEEP : CLEAR
+    return refused === 'absent' ? KEEP : CLEAR
+  }
+
+  /** Ends a session by its handle. Throws `ERR_CONFLICT` where it got another one just now. Two store calls. */
+  *end(id: string): Flow<boolean> {
+    const found = yield* wait(this.#get(id))
+    return found !== undefined && (yield* this.#end(id, found))
   }
 
   /** A new identifier for the same session, whose absolute end stays. Two store calls. */
   *rotate(draft: Draft, state: State, now: number): Flow<Outcome> {
     const minted = draft.minted ?? this.#mint(true)
+    return yield* this.#orUndo(minted.id, this.#rotate(draft, state, minted, now))
+  }
+
+  *#rotate(draft: Draft, state: State, minted: Minted, now: number): Flow<Outcome> {
     const make: Make = (base, version) => renewed(base, draft.replay(base.data), now, version, this.#context)
     const first = make(state.record, 1)
     yield* this.#insert(minted.id, first)
-    const { record, gone } = yield* this.#replace(state, minted.id, first, make, now)
-    if (gone) {
-      // Ended meanwhile: the successor must not outlive it. Nobody has seen its credential.
+    const { record, lost } = yield* this.#replace(state, minted.id, first, make, now)
+    if (lost) {
+      // Nobody has seen the successor's credential; it must not outlive what it was made from.
       yield* this.#delete(minted.id)
-      return ENDED
+      if (lost === 'replaced' && draft.changed) throw conflict()
+      return lost === 'replaced' ? KEEP : ENDED
     }
     this.#context.emit({ type: 'rotated', id: minted.id, from: state.id, reason: 'rotate', userId: record.userId })
     return give(minted, record)
@@ -115,8 +128,12 @@ export class Ledger {
 
   /** A user's session, under a new identifier always (A-01, ASVS 7.2.4). One store call, two where a session was before. */
   *login(draft: Draft, userId: string, now: number): Flow<Outcome> {
-    const { state } = draft
     const minted = draft.minted ?? this.#mint(true)
+    return yield* this.#orUndo(minted.id, this.#login(draft, userId, minted, now))
+  }
+
+  *#login(draft: Draft, userId: string, minted: Minted, now: number): Flow<Outcome> {
+    const { state } = draft
     // Another user's data stays behind (A-12); a guest's, and the user's own, comes along.
     const carries = (base: SessionRecord | undefined) => base && (base.userId === undefined || base.userId === userId)
     const make = (base: SessionRecord | undefined, version: number) =>
@@ -127,14 +144,13 @@ export class Ledger {
     if (state) {
       const replaced = yield* this.#replace(state, minted.id, record, make, now)
       record = replaced.record
-      if (replaced.gone && carries(state.record)) {
+      if (replaced.lost && carries(state.record)) {
         // Another login took the guest's data along, or it was ended: this login stands, without the data.
         const was = record.version
         record = make(undefined, was + 1)
         if (!(yield* wait(this.#set(minted.id, record, was)))) return ENDED
       }
     }
-    if (this.#limited?.limit.policy === 'evict-oldest') yield* evictOldest(this.#limited, userId)
     this.#context.emit(
       state
         ? { type: 'rotated', id: minted.id, from: state.id, reason: 'login', userId }
@@ -143,13 +159,21 @@ export class Ledger {
     return give(minted, record)
   }
 
+  /** Creates within the limit, before what came with the request is replaced: a login that fails here changes nothing. */
   *#admit(userId: string, except: string | undefined, id: string, record: SessionRecord): Flow<void> {
-    if (this.#limited?.limit.policy !== 'reject') return yield* this.#insert(id, record)
+    const { limit, emit } = this.#context
     const insert = () => this.#insert(id, record)
-    yield* withinLimit(this.#limited, userId, except, function* () {
-      yield* insert()
-      return id
-    })
+    if (!limit) return yield* insert()
+    const store = this.#store as UserStore
+    const context: LimitContext = {
+      limit,
+      emit,
+      list: (userId) => this.#ask(() => collect(store.list(userId))),
+      end: (id, record) => this.#set(id, ended(record), record.version),
+    }
+    if (limit.policy === 'reject') return yield* withinLimit(context, userId, except, insert, () => this.#delete(id))
+    yield* insert()
+    yield* evictOldest(context, userId, except)
   }
 
   /**
@@ -162,24 +186,48 @@ export class Ledger {
     first: SessionRecord,
     make: Make,
     now: number,
-  ): Flow<{ record: SessionRecord; gone: boolean }> {
+  ): Flow<{ record: SessionRecord; lost?: 'replaced' | 'ended' }> {
     let base = state.record
     let record = first
     for (let round = 0; round < ROUNDS; round++) {
-      if (yield* wait(this.#set(state.id, replaced(base, now), base.version))) return { record, gone: false }
+      if (yield* wait(this.#set(state.id, replaced(base, now), base.version))) return { record }
       const newer = yield* wait(this.#get(state.id))
-      if (!newer || isReplaced(newer)) return { record, gone: true }
+      if (!newer || isReplaced(newer)) return { record, lost: newer ? 'replaced' : 'ended' }
       base = newer
       const was = record.version
       record = make(base, was + 1)
-      if (!(yield* wait(this.#set(id, record, was)))) return { record, gone: true }
+      if (!(yield* wait(this.#set(id, record, was)))) return { record, lost: 'ended' }
     }
     throw busy()
   }
 
-  get #limited(): LimitContext | undefined {
-    const { limit, emit } = this.#context
-    return limit && { limit, emit, store: this.#store as UserStore, ask: this.#ask }
+  /**
+   * Ends what was read, or what others have made of it since; `false`: somebody else has. Not `delete`, which could not
+   * tell a session from the mark that one leaves when it goes on under a new identifier.
+   */
+  *#end(id: string, read: SessionRecord): Flow<boolean> {
+    for (let base = read, round = 0; round < ROUNDS; round++) {
+      if (isReplaced(base)) throw conflict()
+      if (yield* wait(this.#set(id, ended(base), base.version))) return true
+      const newer = yield* wait(this.#get(id))
+      if (!newer) return false
+      base = newer
+    }
+    throw busy()
+  }
+
+  /** What fails halfway leaves nothing behind that is listed and counted, as far as the store still does what it is asked. */
+  *#orUndo<T>(id: string, work: Flow<T>): Flow<T> {
+    try {
+      return yield* work
+    } catch (fault) {
+      try {
+        yield* this.#delete(id)
+      } catch {
+        // Nobody has its credential. It expires.
+      }
+      throw fault
+    }
   }
 
   *#insert(id: string, record: SessionRecord): Flow<void> {
@@ -207,7 +255,7 @@ function give({ id, credential }: Minted, record: SessionRecord): Outcome {
 function conflict(): Fault {
   return new Fault(
     'ERR_CONFLICT',
-    'a login replaced this session while the request was changing it; the change was not kept',
+    'this session got a new identifier while the request was under way; what the request wanted of it was not done',
   )
 }
 

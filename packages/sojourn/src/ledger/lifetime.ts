@@ -64,6 +64,11 @@ export function replaced(base: SessionRecord, now: number): SessionRecord {
   return { data: '', createdAt: base.createdAt, seenAt: now, expiresAt: now + REPLACED_FOR, version: base.version + 1 }
 }
 
+/** What is written over a record to end it: a store forgets what has expired, and only if nobody was faster. */
+export function ended(base: SessionRecord): SessionRecord {
+  return { ...base, expiresAt: 0, version: base.version + 1 }
+}
+
 /** Whether a record only says that its session has a new identifier. */
 export function isReplaced(record: SessionRecord): boolean {
   return record.data === ''

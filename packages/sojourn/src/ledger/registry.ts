@@ -7,7 +7,7 @@ import { type Ask, patience } from '../patience.js'
 import type { Revocations } from '../token/revocation.js'
 import type { Awaitable, SessionRecord, State, StrategyContext, UserStore } from '../types.js'
 import { timeoutsOf } from './lifetime.js'
-import { evictOldest, withinLimit } from './limit.js'
+import { evictOldest, type LimitContext, withinLimit } from './limit.js'
 
 /** Say this in place of revocations, where it is accepted that a session cannot be ended before its time (ASVS 7.4.1). */
 export const acceptNoRevocation: unique symbol = Symbol('ended sessions may live on until they expire')
@@ -66,17 +66,21 @@ export class Registry {
     if (!devices) return
     const { limit, emit } = this.#context
     const row = this.#row(record)
-    const insert = () => this.#ask(() => devices.set(id, row, 0))
-    if (!limit) return void (yield* wait(insert()))
-    const ending = { list: (userId: string) => devices.list(userId), delete: (id: string) => this.end(id) }
-    const context = { store: ending, limit, emit, ask: this.#ask }
-    const create = function* (): Flow<string> {
-      yield* wait(insert())
-      return id
+    const insert = () => wait(this.#ask(() => devices.set(id, row, 0)))
+    if (!limit) return void (yield* insert())
+    const context: LimitContext = {
+      limit,
+      emit,
+      list: (userId) => this.#ask(() => collect(devices.list(userId))),
+      end: (id) => this.end(id),
     }
-    if (limit.policy === 'reject') return yield* withinLimit(context, record.userId!, except, create)
-    yield* create()
-    yield* evictOldest(context, record.userId!)
+    if (limit.policy === 'reject') {
+      // The row alone goes: what was revoked could not come back at the next try.
+      const undo = () => wait(this.#ask(() => devices.delete(id)))
+      return yield* withinLimit(context, record.userId!, except, insert, undo)
+    }
+    yield* insert()
+    yield* evictOldest(context, record.userId!, except)
   }
 
   /** A session under a new identifier: a row of its own, whatever the limit. */

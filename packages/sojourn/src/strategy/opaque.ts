@@ -35,6 +35,8 @@ export interface OpaqueOptions {
 const ID_BYTES = 32
 /** The identifier and its signature, 32 bytes each, as base64url. */
 const PART = 43
+/** What `sha256` gives. Handles come back from clients: nothing else gets as far as a store (A-07). */
+const HANDLE = /^[\w-]{43}$/
 /** A key id, and the two parts, each after a dot. */
 const LONGEST = 16 + 2 * (1 + PART)
 
@@ -134,7 +136,7 @@ class Opaque implements Strategy {
   }
 
   end(id: string): Awaitable<boolean> {
-    return id.length === PART ? this.#ask(() => this.#store.delete(id)) : false
+    return HANDLE.test(id) ? run(this.#ledger.end(id)) : false
   }
 
   close(): Awaitable<void> {
