@@ -1,7 +1,7 @@
 /** What `npm start` and `npm test` share: the right Node, the dependencies that the lockfile names, a current build. */
 import { spawnSync } from 'node:child_process'
-import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** The folder of the workspace. */
@@ -75,6 +75,20 @@ function packages(lockfile) {
 export function build() {
   if (!existsSync(join(root, 'packages', 'server', 'dist'))) say('Building')
   const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc')
-  if (run(process.execPath, [tsc, '-b', 'packages/sojourn', 'packages/server'])) return
-  stop('The build failed; the lines above say where.')
+  if (!run(process.execPath, [tsc, '-b', 'packages/sojourn', 'packages/server']))
+    stop('The build failed; the lines above say where.')
+  for (const name of ['sojourn', 'server']) prune(join(root, 'packages', name))
+}
+
+/**
+ * Removes what was built from a file that is gone: the compiler leaves it, and it would be published.
+ * @param {string} folder
+ */
+function prune(folder) {
+  for (const entry of readdirSync(join(folder, 'dist'), { recursive: true, withFileTypes: true })) {
+    const built = join(entry.parentPath, entry.name)
+    const [path, extension] = relative(join(folder, 'dist'), built).split(/(\.(?:d\.ts|js)(?:\.map)?)$/)
+    const source = join(folder, 'src', path ?? '')
+    if (extension && !existsSync(`${source}.ts`) && !existsSync(`${source}.tsx`)) rmSync(built)
+  }
 }

@@ -45,7 +45,7 @@ describe('sojourn', () => {
       .filter((file) => file.endsWith('.js'))
       .map((file) => file.replace(/^dist\/(.*)\.js$/, 'src/$1.ts'))
     const source = files('packages/sojourn/src').map((file) => file.slice('packages/sojourn/'.length))
-    // A leftover of a deleted file would be published: remove dist and build again.
+    // A leftover of a deleted file would be published; `npm test` removes such before it runs.
     expect(built.toSorted()).toEqual(source.toSorted())
     const other = library.files.filter((file) => !/^(dist\/.*\.(js|d\.ts)(\.map)?|src\/.*\.ts)$/.test(file))
     expect(other.filter((file) => file !== 'README.md').toSorted()).toEqual(['LICENSE', 'package.json'])
@@ -65,7 +65,7 @@ describe('sojourn', () => {
     const zipped = gzipSync(code).length
     console.log(`import 'sojourn' loads ${reached.size} files, ${code.length} bytes, ${zipped} gzipped`)
     expect(reached.size).toBeGreaterThan(10)
-    expect(zipped).toBeLessThan(40_000)
+    expect(zipped).toBeLessThan(64_000)
   })
 
   test('publint finds nothing', () => lint(library))
