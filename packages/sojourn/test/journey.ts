@@ -11,11 +11,11 @@ export interface Data {
 
 /** What every route answers. */
 export interface View {
-  readonly id?: string
-  readonly user?: string
+  readonly id?: string | undefined
+  readonly user?: string | undefined
   readonly count: number
   readonly text: number
-  readonly refused?: string
+  readonly refused?: string | undefined
 }
 
 /** The app: its sessions, what they told, and a handler for requests. */
