@@ -1,4 +1,5 @@
 /** Sojourn: sessions for TypeScript servers. */
+export { challenge } from './challenge.js'
 export { Fault, type FaultCode, type Problem, problem, problemOf, SessionCommittedError } from './errors.js'
 export type { Listener } from './events.js'
 export { generateSecret, type Key, type Keys } from './keys.js'
@@ -11,5 +12,7 @@ export { type OpaqueOptions, opaque } from './strategy/opaque.js'
 export { type SealedOptions, sealed } from './strategy/sealed.js'
 export type { TimeoutPreset } from './timeouts.js'
 export { type CookieOptions, cookie } from './transport/cookie.js'
+export { type HeaderOptions, header } from './transport/header.js'
+export { acceptCredentialsInUrls, type QueryOptions, query, redactUrl } from './transport/query.js'
 export type * from './types.js'
 export type { Visit } from './visit.js'

@@ -2,6 +2,7 @@
 import { inspect } from 'node:util'
 import { Contents, type Shape } from './content.js'
 import { SessionCommittedError } from './errors.js'
+import { isOwnPath } from './own-path.js'
 import type { Awaitable, Device, Draft, Minted, Refusal, State } from './types.js'
 
 /** What a session asks of the request that it belongs to. */
@@ -13,6 +14,8 @@ export interface Host extends Shape {
   unreadable(): void
   issueToken(id: string): string
   verifyToken(id: string, token: unknown): boolean
+  credential(): string | undefined
+  link(path: string, credential: string | undefined): string
   commit(): Awaitable<void>
 }
 
@@ -169,6 +172,17 @@ export class Session<Data extends object = Record<string, unknown>> {
   }
 
   /**
+   * The path with the session in it where it travels in URLs (`query`), for links, forms and redirects; elsewhere the
+   * path as it is, so that one template serves both. Call it after what changes the session. Throws a `TypeError` for
+   * anything but a path of this origin: the session is nobody else's.
+   */
+  url(path: string): string {
+    if (!isOwnPath(path))
+      throw new TypeError('session.url: only a path of this origin may carry the session; give one such as "/cart"')
+    return this.#host.link(path, Session.credential(this as Session<object>))
+  }
+
+  /**
    * Carries the marks out now, for a handler that wants to know before it answers; adapters do it anyway, before the
    * headers leave. Throws a `Fault`. Nothing can be changed after it.
    */
@@ -199,6 +213,13 @@ export class Session<Data extends object = Record<string, unknown>> {
   #mark(what: string): void {
     if (!this.#closed) this.#host.touch()
     if (this.#closed) throw new SessionCommittedError(`${what}()`)
+  }
+
+  /** For links and tickets: what will open this session when the request is done. Nothing for whom nothing is kept. */
+  static credential(session: Session<object>): string | undefined {
+    if (session.id === undefined && session.#contents?.dirty === true && !session.#closed)
+      session.#minted = session.#host.mint(false)
+    return session.id === undefined ? undefined : (session.#minted?.credential ?? session.#host.credential())
   }
 
   /** For the commit: what this request wants. Nothing at all is `undefined`. */

@@ -10,6 +10,7 @@ import { opaque } from './strategy/opaque.js'
 import { several } from './strategy/several.js'
 import { DEFAULT_REMEMBER, DEFAULT_TIMEOUTS, resolveTimeouts, type TimeoutPreset } from './timeouts.js'
 import { cookie } from './transport/cookie.js'
+import { several as severalTransports } from './transport/several.js'
 import type {
   Awaitable,
   Device,
@@ -42,8 +43,11 @@ export interface SessionsOptions<Data extends object> {
    * live session of another moves to it at its next commit, so that one line changes the way and nobody is logged out.
    */
   strategy?: StrategyFactory | readonly StrategyFactory[]
-  /** Where the credential travels. Default `cookie()`. */
-  transport?: Transport
+  /**
+   * Where the credential travels. Default `cookie()`. Several: all are read, what came is answered the way it came, and
+   * new sessions go by the first. Two visitors in one request are refused.
+   */
+  transport?: Transport | readonly Transport[]
   /** The data of a new session; its type is the data's type. Default: an empty object. */
   initial?: () => Data
   /** A Standard Schema that data is checked against when it is read and before it is kept. */
@@ -92,7 +96,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     checkLimit(limit)
     this.#events = new Events(clock)
     const keys = createKeyring(options.keys ?? madeUp())
-    const transport = options.transport ?? cookie()
+    const transports = severalTransports([options.transport ?? cookie()].flat())
     const context: StrategyContext = {
       keys,
       timeouts: resolveTimeouts('timeouts', options.timeouts ?? DEFAULT_TIMEOUTS),
@@ -100,17 +104,22 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       limit,
       clock,
       emit: (event) => this.#events.emit(event),
-      binding: transport.binding,
-      capacity: transport.capacity,
+      binding: transports.binding,
+      capacity: transports.capacity,
     }
     this.#core = {
       context,
-      transport,
+      transports,
       initial: initial as Core['initial'],
       schema,
       strategy: several([options.strategy ?? opaque({ store: memory({ clock }) })].flat())(context),
       csrfKeys: keys.derive('csrf token'),
-      guard: csrf === false || !transport.ambient ? undefined : crossOriginGuard({ origin, ...csrf }),
+      guard: csrf === false || !transports.ambient ? undefined : crossOriginGuard({ origin, ...csrf }),
+    }
+    if (transports.exposed && this.#core.strategy.byReference !== true) {
+      throw new TypeError(
+        'query: only opaque() may travel in URLs, as its credential is worth nothing once the session has ended; use that, or a cookie or header',
+      )
     }
     this.#secure = origin === undefined ? undefined : isSecure(origin)
   }
@@ -166,6 +175,11 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   /** Closes the store. */
   close(): Awaitable<void> {
     return this.#core.strategy.close?.()
+  }
+
+  /** For tickets: what all sessions share. */
+  static core(sessions: Sessions<object>): Core {
+    return sessions.#core
   }
 
   #able<Verb extends 'list' | 'end' | 'endAll'>(verb: Verb): NonNullable<Core['strategy'][Verb]> {

@@ -139,6 +139,8 @@ export interface Strategy {
   endAll?(userId: string, except?: string): Awaitable<number>
   /** Whether it can keep a session for somebody who has not signed in. Default `true`. */
   readonly guests?: boolean
+  /** Whether its credential only refers to a session, and is worth nothing once that has ended. Default `false`. */
+  readonly byReference?: boolean
   /** Whether a session that is too large for it is to be kept by the next strategy of the list. Default `false`. */
   readonly overflows?: boolean
   /**
@@ -192,12 +194,21 @@ export interface Transport {
   /** What a self-contained credential is bound to, so that one made for one place is refused in another. */
   readonly binding: string
   readonly capacity: Capacity
-  /** The candidates that the request carries, best first; empty when it carries none. A string is one candidate. */
+  /**
+   * The candidates that the request carries, best first. A string is one candidate, the empty one says that there is
+   * none; an empty list, that what came cannot be one, and is refused as malformed.
+   */
   read(x: Exchange): string | readonly string[]
   write(x: Exchange, carried: Carried, now: number): void
   clear(x: Exchange): void
-  /** Browsers attach the credential on their own, so that requests need the cross-origin guard. */
+  /** Other sites can make requests with a credential (browsers attach it), so that these need the cross-origin guard. */
   readonly ambient: boolean
+  /** Others see the credential on its way, so that it may not be more than a reference. Default `false`. */
+  readonly exposed?: boolean
+  /** Called as each request begins, whether or not somebody asks for its session. */
+  begin?(x: Exchange): void
+  /** A path of this origin with the credential in it. Absent where a link needs none. */
+  link?(x: Exchange, path: string, credential: string): string
 }
 
 /** Idle and absolute timeouts, milliseconds. Both always hold, on the server's clock. */

@@ -1,5 +1,5 @@
 /** One request and its session: opened when somebody asks, committed before the headers leave. */
-import { isPromise, then } from './awaitable.js'
+import { isPromise } from './awaitable.js'
 import type { Shape } from './content.js'
 import { keepPrivate } from './cookies.js'
 import { randomText } from './crypto/random.js'
@@ -7,6 +7,7 @@ import { Fault, type Problem, problem } from './errors.js'
 import { issueToken, verifyToken } from './guard/csrf.js'
 import { timeoutsOf } from './ledger/lifetime.js'
 import { type Host, Session } from './session.js'
+import type { Arrival, Transports } from './transport/several.js'
 import type {
   Awaitable,
   DerivedKey,
@@ -14,8 +15,6 @@ import type {
   Exchange,
   Minted,
   Outcome,
-  Refusal,
-  State,
   Strategy,
   StrategyContext,
   Transport,
@@ -24,7 +23,7 @@ import type {
 /** What all visits of one `createSessions` share. */
 export interface Core extends Shape {
   readonly strategy: Strategy
-  readonly transport: Transport
+  readonly transports: Transports
   readonly context: StrategyContext
   /** For form tokens: the first signs. */
   readonly csrfKeys: readonly [DerivedKey, ...DerivedKey[]]
@@ -32,8 +31,6 @@ export interface Core extends Shape {
   readonly guard: ((x: Exchange) => boolean) | undefined
 }
 
-/** More values under one name than a browser has honest reasons to send (A-13). */
-const MAX_CANDIDATES = 2
 const USER_AGENT_LENGTH = 256
 
 /** The part of a request that adapters see: `guard`, then the handler, then `commit`. */
@@ -47,6 +44,9 @@ export class Visit<Data extends object> implements Host {
   #held = false
   #done = false
   #given = false
+  #arrival: Arrival | undefined
+  /** What the client has, or will have when this request is done. */
+  #credential: string | undefined
   #commit: Promise<void> | undefined
 
   constructor(core: Core, x: Exchange) {
@@ -54,12 +54,13 @@ export class Visit<Data extends object> implements Host {
     this.#x = x
     this.initial = core.initial
     this.schema = core.schema
+    core.transports.begin(x)
   }
 
   /** The answer to a request that another site sent with the visitor's cookies; nothing when it may go on. */
   guard(): Problem | undefined {
-    const { guard, context } = this.#core
-    if (guard === undefined || guard(this.#x)) return undefined
+    const { guard, transports, context } = this.#core
+    if (guard === undefined || guard(this.#x) || transports.byHand(this.#x)) return undefined
     context.emit({ type: 'refused', reason: 'cross-origin', ip: this.#x.ip })
     return problem(
       403,
@@ -137,45 +138,44 @@ export class Visit<Data extends object> implements Host {
     return false
   }
 
+  credential(): string | undefined {
+    return this.#credential
+  }
+
+  link(path: string, credential: string | undefined): string {
+    return credential ? (this.#carrier.link?.(this.#x, path, credential) ?? path) : path
+  }
+
+  /** What is honoured is answered the way it came. A stranger's link must not decide how a new session travels. */
+  get #carrier(): Transport {
+    return this.#arrival?.credential === undefined ? this.#core.transports.first : this.#arrival.by
+  }
+
   #open(): Awaitable<Session<Data>> {
-    const { transport, strategy, context } = this.#core
+    const { transports, strategy, context } = this.#core
     // Whoever looks at the session answers for one visitor: not for a shared cache (ASVS 14.2.2), unless the app,
     // which may still set the header, knows better.
     if (this.#x.get('cache-control') === undefined) this.#x.set('cache-control', 'private, no-store')
-    const carried = transport.read(this.#x)
-    if (carried === '' || carried.length === 0) return this.#begin('absent')
-    const now = context.clock()
-    let found: Awaitable<State | Refusal>
+    let arrival: Awaitable<Arrival>
     try {
-      found = typeof carried === 'string' ? strategy.open(carried, now) : this.#choose(carried, now)
+      arrival = transports.open(this.#x, strategy, context.clock())
     } catch (fault) {
       return this.#fail(fault)
     }
-    if (isPromise(found))
-      return found.then(
-        (found) => this.#begin(found),
+    if (isPromise(arrival))
+      return arrival.then(
+        (arrival) => this.#begin(arrival),
         (fault) => this.#fail(fault),
       )
-    return this.#begin(found)
+    return this.#begin(arrival)
   }
 
-  /** Several values under one name: the one that is honoured, unless two are. Never silently the first or the last. */
-  #choose(candidates: readonly string[], now: number): Awaitable<State | Refusal> {
-    if (candidates.length > MAX_CANDIDATES) return 'malformed'
-    const open = (candidate: string) => this.#core.strategy.open(candidate, now)
-    // One after the other: were both under way when the store fails, nobody would handle the second failure.
-    return then(open(candidates[0]!), (first) =>
-      then(open(candidates[1]!), (second) => {
-        if (typeof first === 'string') return typeof second === 'string' ? first : second
-        return typeof second === 'string' || second.id === first.id ? first : 'malformed'
-      }),
-    )
-  }
-
-  #begin(found: State | Refusal): Session<Data> {
+  #begin(arrival: Arrival): Session<Data> {
+    const { found, credential } = arrival
+    this.#arrival = arrival
     if (typeof found === 'string') {
       if (found !== 'absent') this.#core.context.emit({ type: 'refused', reason: found, ip: this.#x.ip })
-    }
+    } else this.#credential = found.reissue ?? credential
     this.#opened = new Session<Data>(this, found)
     if (typeof found !== 'string' && (found.due || found.reissue !== undefined)) this.touch()
     return this.#opened
@@ -198,15 +198,17 @@ export class Visit<Data extends object> implements Host {
   }
 
   #settle(session: Session<Data>, outcome: Outcome, now: number): void {
-    const { transport, context } = this.#core
+    const { context } = this.#core
     if (outcome.kind === 'give') {
       const { record } = outcome.state
       const persistent = record.persistent === true
       const endsAt = record.createdAt + timeoutsOf(record, context).absolute
       this.#given = true
-      transport.write(this.#x, { credential: outcome.credential, endsAt, persistent }, now)
+      this.#credential = outcome.credential
+      this.#carrier.write(this.#x, { credential: outcome.credential, endsAt, persistent }, now)
     }
-    if (outcome.kind === 'clear') transport.clear(this.#x)
+    // Taken back where it came, honoured or not.
+    if (outcome.kind === 'clear') this.#arrival?.by.clear(this.#x)
     if (outcome.kind === 'ended') context.emit({ type: 'refused', reason: 'ended', ip: this.#x.ip })
     if (outcome.kind === 'give') Session.settle(session as Session<object>, outcome.state)
   }

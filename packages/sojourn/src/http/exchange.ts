@@ -51,6 +51,7 @@ export class NodeExchange implements Exchange {
   }
 
   header(name: string): string | undefined {
+    if (name === 'authorization') return this.#everyLine(name)
     // HTTP/2 says in a field of its own what HTTP/1.1 says in Host.
     this.#headers ??= this.req.headers
     const value = this.#headers[name] ?? (name === 'host' ? this.#headers[':authority'] : undefined)
@@ -94,6 +95,13 @@ export class NodeExchange implements Exchange {
   #put(name: string, value: string | string[]): void {
     if (this.#setHeader) this.#setHeader.call(this.#res, name, value)
     else this.#res.setHeader(name, value)
+  }
+
+  /** Node keeps the first of several and drops the rest; whoever stands before us may have believed another. */
+  #everyLine(name: string): string | undefined {
+    const raw = this.req.rawHeaders
+    const values = raw.filter((_, i) => i % 2 === 1 && raw[i - 1]!.toLowerCase() === name)
+    return values.length === 0 ? undefined : values.join(', ')
   }
 
   protected detectSecure(): boolean {

@@ -72,6 +72,7 @@ interface Known {
 }
 
 class Opaque implements Strategy {
+  readonly byReference = true
   readonly list?: (userId: string) => Awaitable<State[]>
   readonly endAll?: (userId: string, except?: string) => Awaitable<number>
   readonly #store: Store

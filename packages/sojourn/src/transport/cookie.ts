@@ -12,6 +12,7 @@ import {
   readCookies,
   replaceCookie,
 } from '../cookies.js'
+import { isLocal, warnOnce } from '../plain-http.js'
 import type { Exchange, Transport } from '../types.js'
 
 /** The promises that a name can make, and that browsers hold the server to (RFC 6265bis, layered cookies). */
@@ -88,7 +89,7 @@ export function cookie(options: CookieOptions = {}): Transport {
 
   const variantFor = (x: Exchange): Variant | undefined => {
     if (x.secure || !attributes.secure) return full
-    return isLocal(x.header('host')) ? bare : undefined
+    return isLocal(x) ? bare : undefined
   }
 
   // The prefixed name is the longer one, so what fits under it fits under both.
@@ -203,10 +204,6 @@ function checkLifetime({ maxAge, expires }: CookieOptions): void {
   }
 }
 
-const LOCAL = /^(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i
-
-const isLocal = (host: string | undefined): boolean => host !== undefined && LOCAL.test(host)
-
 const ON_LOCALHOST = {
   code: 'SOJOURN_PLAIN_HTTP',
   message:
@@ -220,13 +217,4 @@ const IN_THE_CLEAR = {
     'NO SESSION COOKIE WAS SENT: this request came over plain HTTP, where anybody on the way could take the session. ' +
     "Behind a proxy that ends HTTPS, set `origin: 'https://…'` to the public address, or tell the adapter to trust the " +
     'proxy; otherwise serve HTTPS.',
-}
-
-const warned = new Set<string>()
-
-/** Once per process: the second time would tell nobody anything, and a visitor must not be able to fill the log. */
-function warnOnce({ code, message }: { code: string; message: string }): void {
-  if (warned.has(code)) return
-  warned.add(code)
-  process.emitWarning(message, { type: 'SojournWarning', code })
 }
