@@ -33,7 +33,8 @@ async function operations(watch: (passwords: Passwords) => Partial<Passwords>) {
   const visiting = async <T>(work: (visit: Visit) => Promise<T>): Promise<{ result: T; signedIn: boolean }> => {
     let result: T
     const handle = fetch(sessions, async (request) => {
-      result = await work({ session: await sessions.of(request), user: undefined, ip: '192.0.2.1' })
+      const session = await sessions.of(request)
+      result = await work({ session, notices: session, user: undefined, ip: '192.0.2.1' })
       return new Response()
     })
     const response = await handle(new Request('https://shop.example/', { method: 'POST' }))
