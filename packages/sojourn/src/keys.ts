@@ -91,7 +91,7 @@ function count(text: string, pattern: RegExp): number {
  * 32 random bytes have about 30 distinct values, practically never fewer than 20, and no two thirds of them move in
  * equal steps; `password`, `aaaa…`, `0123…` and repeated words do not pass as such even when they happen to decode.
  */
-function looksGuessable(bytes: Uint8Array): boolean {
+export function looksGuessable(bytes: Uint8Array): boolean {
   if (new Set(bytes).size < 20) return true
   const steps = new Map<number, number>()
   for (let i = 1; i < bytes.length; i++) {

@@ -25,7 +25,7 @@ export interface Place {
   readonly handler: (request: Request) => Promise<Response>
 }
 
-/** `/add` counts, `/login/NAME`, `/logout`, `/rotate`, `/text/N` keeps N characters, anything else reads. */
+/** `/add` counts, `/login/NAME`, `/remember/NAME`, `/logout`, `/rotate`, `/text/N` keeps N characters, anything else reads. */
 export function place(options: SessionsOptions<Data>): Place {
   const sessions = createSessions<Data>({ initial: () => ({ count: 0, text: '' }), ...options })
   const events: string[] = []
@@ -36,6 +36,7 @@ export function place(options: SessionsOptions<Data>): Place {
     if (verb === 'add') session.update('count', (n) => n + 1)
     if (verb === 'text') session.data.text = 'x'.repeat(Number(argument))
     if (verb === 'login') session.login(argument!)
+    if (verb === 'remember') session.login(argument!, { persistent: true })
     if (verb === 'logout') session.logout()
     if (verb === 'rotate') session.rotate()
     const { id, userId: user, refused, data } = session

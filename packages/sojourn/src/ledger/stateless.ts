@@ -33,6 +33,14 @@ export interface Opened {
   readonly fixed?: boolean
 }
 
+/** What a key is worth: the one that writes, one that is still read, or none any more. */
+export type KeyStanding = 'current' | 'older' | 'gone'
+
+/** What was opened, and what its key is worth at a time: keys change while a credential is remembered. */
+export interface Found extends Opened {
+  keyIs(now: number): KeyStanding
+}
+
 /** How a session becomes text and back: what tells one stateless strategy from another. */
 export interface Form {
   /** Its name in messages. */
@@ -44,7 +52,7 @@ export interface Form {
   readonly overflows: boolean
   owns(credential: string): boolean
   close(opened: Opened): string
-  open(credential: string, now: number): (Opened & { readonly current: boolean }) | Refusal
+  open(credential: string, now: number): Found | Refusal
 }
 
 /** A strategy that keeps sessions in their credential. */
@@ -55,7 +63,7 @@ export class Stateless implements Strategy {
   readonly #form: Form
   readonly #context: StrategyContext
   readonly #registry: Registry
-  readonly #verified = new Verified<Opened & { readonly current: boolean }>()
+  readonly #verified = new Verified<Found>()
 
   constructor(form: Form, registry: Registry, context: StrategyContext) {
     this.guests = form.guests
@@ -73,7 +81,9 @@ export class Stateless implements Strategy {
   open(credential: string, now: number): Awaitable<State | Refusal> {
     const found = this.#verified.get(credential) ?? this.#verify(credential, now)
     if (typeof found === 'string') return found
-    const { id, record, issuedAt, current, fixed } = found
+    const { id, record, issuedAt, fixed } = found
+    const key = found.keyIs(now)
+    if (key === 'gone') return 'forged'
     if (fixed && now >= record.expiresAt) return 'expired'
     const state = fixed ? { id, record, due: false } : judge(id, record, now, this.#context)
     if (typeof state === 'string') return state
@@ -81,7 +91,7 @@ export class Stateless implements Strategy {
       if (ended) return 'ended'
       if (fixed) return { id, record, issuedAt, due: false, fixed }
       // What an older key sealed is sealed anew at the first chance.
-      return { id, record, issuedAt, due: state.due || !current }
+      return { id, record, issuedAt, due: state.due || key === 'older' }
     })
   }
 
@@ -195,11 +205,11 @@ export class Stateless implements Strategy {
       )
     }
     // A form that leaves something out is read back before it is believed.
-    if (this.#form.mutable) this.#verified.set(credential, { id, issuedAt, record, current: true })
+    if (this.#form.mutable) this.#verified.set(credential, { id, issuedAt, record, keyIs: () => 'current' })
     return { kind: 'give', credential, state: { id, issuedAt, record, due: false } }
   }
 
-  #verify(credential: string, now: number): (Opened & { readonly current: boolean }) | Refusal {
+  #verify(credential: string, now: number): Found | Refusal {
     if (!this.owns(credential)) return 'malformed'
     const opened = this.#form.open(credential, now)
     if (typeof opened !== 'string') this.#verified.set(credential, opened)

@@ -29,8 +29,8 @@ function form(options: JwtOptions, context: StrategyContext): Form {
     longest: context.capacity.chunked,
     overflows: false,
 
-    /** A JSON object in base64url begins so; an opaque identifier has a short key id there. */
-    owns: (credential) => credential.startsWith('eyJ') && credential.split('.', dots + 2).length === dots + 1,
+    /** The header of a token is longer than any id of a key, which is how an opaque identifier begins. */
+    owns: (credential) => credential.indexOf('.') > 16 && credential.split('.', dots + 2).length === dots + 1,
     close: (opened) => tokens.write(opened),
     open: (credential, now) => tokens.read(credential, now),
   }

@@ -51,7 +51,12 @@ function form({ onTooLarge = 'chunk' }: SealedOptions, { keys, binding, capacity
       const { text, current } = unsealed
       const line = text.indexOf('\n')
       const { id, issuedAt, ...fields } = JSON.parse(text.slice(0, line))
-      return { id, issuedAt, current, record: { ...fields, data: text.slice(line + 1) } }
+      const keyIs = current ? isCurrent : isOlder
+      return { id, issuedAt, keyIs, record: { ...fields, data: text.slice(line + 1) } }
     },
   }
 }
+
+/** The ring of `createSessions` is the same for as long as the process runs. */
+const isCurrent = () => 'current' as const
+const isOlder = () => 'older' as const

@@ -1,5 +1,4 @@
 /** The keys of access tokens: one way to them for the `jwt` strategy and the token pair, so that each opens the other's. */
-import { createSecretKey } from 'node:crypto'
 import type { Keyring } from '../types.js'
 import type { AccessTokenKeys } from './access.js'
 import { type SigningKeys, type SigningRing, signingRing } from './signing-keys.js'
@@ -7,7 +6,7 @@ import { type SigningKeys, type SigningRing, signingRing } from './signing-keys.
 /** Which keys sign access tokens, and whether they are encrypted. */
 export interface AccessKeyOptions {
   /** The keys that sign. Default: HS256, with keys derived from `keys` of the app; others cannot verify then. */
-  keys?: SigningKeys
+  keys?: SigningKeys | SigningRing
   /** Encrypt the signed token, so that not even the user's id shows, and keep the session's data in it. Default `false`. */
   encrypt?: boolean
 }
@@ -24,7 +23,7 @@ function derived(ring: Keyring): SigningRing {
   const [first, ...older] = ring.derive('jwt signature').map(({ id, key }) => ({
     algorithm: 'HS256' as const,
     id,
-    key: createSecretKey(key.export()),
+    key,
   }))
   return signingRing([first!, ...older])
 }

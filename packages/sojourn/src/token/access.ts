@@ -2,18 +2,16 @@
  * Access tokens: a session's claims, signed, as RFC 9068 has them. What others need is in registered claims; what we need
  * to go on with the session is in one of our own.
  */
-import type { Opened } from '../ledger/stateless.js'
+import type { KeyStanding, Opened } from '../ledger/stateless.js'
 import type { Refusal, SessionRecord } from '../types.js'
+import { checkExpected, type Expected, type Registered, registered } from './claims.js'
+import { isObject } from './json.js'
 import { type EncryptionKey, openJwe, sealJwe } from './jwe.js'
 import { openJws, type SigningKey, signJws } from './jws.js'
 import type { SigningRing } from './signing-keys.js'
 
 /** What an access token says beside who and how long. */
-export interface AccessTokenOptions {
-  /** Who issues: a URL, as a rule. Checked on every token. */
-  readonly issuer: string
-  /** Whom it is for: a URL or name of the API. Checked on every token. */
-  readonly audience: string
+export interface AccessTokenOptions extends Expected {
   /** The client that it was issued to (`client_id`), where there are several. */
   readonly clientId?: string
   /** Claims of the app's own, made from the session's data at login. Readable by whoever holds the token. */
@@ -27,31 +25,22 @@ export interface AccessTokenKeys {
   readonly encryption: readonly EncryptionKey[] | undefined
 }
 
-const TYPE = 'at+jwt'
+/** A token that was read. */
+export interface AccessToken extends Opened {
+  readonly claims: Record<string, unknown>
+  keyIs(now: number): KeyStanding
+}
+
+/** The `typ` of access tokens (RFC 9068, 2.1). */
+export const ACCESS_TOKEN = 'at+jwt'
 /** Registered claims and ours: none of them is for the app's own claims to set (A-75). */
-const RESERVED = new Set([
-  'iss',
-  'sub',
-  'aud',
-  'exp',
-  'nbf',
-  'iat',
-  'jti',
-  'auth_time',
-  'client_id',
-  'sid',
-  'ses',
-  'scope',
-  'pair',
-])
-/** Clocks of issuer and verifier may differ so much, milliseconds. */
-const LEEWAY = 5_000
+const REGISTERED = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'auth_time', 'client_id', 'scope', 'cnf']
+const RESERVED = new Set([...REGISTERED, 'sid', 'ses', 'pair'])
 
-/** The content of a session that holds none. */
-const NOTHING = '{"data":{}}'
-
-/** What our own claim holds: what the registered ones, which count seconds, do not say. */
-type Own = [createdAt: number, seenAt: number, version: number, persistent: 0 | 1, data: string]
+/**
+ * What the registered claims, which count seconds, do not say. The data is there only where it is encrypted.
+ */
+type Own = [issuedAt: number, createdAt: number, seenAt: number, version: number, persistent: 0 | 1, data?: unknown]
 
 /** Writes and reads access tokens. */
 export class AccessTokens {
@@ -60,10 +49,7 @@ export class AccessTokens {
 
   /** Throws a `TypeError` for an issuer or audience that is missing. */
   constructor(options: AccessTokenOptions, keys: AccessTokenKeys) {
-    for (const name of ['issuer', 'audience'] as const) {
-      if (typeof options[name] !== 'string' || options[name] === '')
-        throw new TypeError(`jwt: \`${name}\` is needed: a token for everybody is accepted by anybody`)
-    }
+    checkExpected('jwt', options)
     this.#options = options
     this.#keys = keys
   }
@@ -74,83 +60,90 @@ export class AccessTokens {
     expiresAt: number = record.expiresAt,
     more: Record<string, unknown> = {},
   ): string {
-    const { issuer: iss, audience: aud, clientId, claims } = this.#options
-    const data = this.#keys.encryption ? record.data : NOTHING
-    const own: Own = [record.createdAt, record.seenAt, record.version, record.persistent ? 1 : 0, data]
-    const token = signJws(this.#keys.signing.current, TYPE, {
-      ...(claims ? allowed(claims(JSON.parse(record.data).data)) : {}),
+    const { issuer: iss, audience: aud, clientId, claims: make } = this.#options
+    const { createdAt, seenAt, version, persistent, authenticatedAt } = record
+    const [encryption] = this.#keys.encryption ?? []
+    // Claims that came with a token stay what they were at the login.
+    const { data, claims = allowed(make?.(data) ?? {}) } = JSON.parse(record.data)
+    const own: Own = [issuedAt, createdAt, seenAt, version, persistent ? 1 : 0]
+    if (encryption) own.push(data)
+    const token = signJws(this.#keys.signing.current, ACCESS_TOKEN, {
+      ...claims,
       ...more,
       iss,
       aud,
       sub: record.userId,
-      // A whole second is what every reader understands; ours reads `ses`.
+      // Whole seconds are what every reader understands; and never later than the session.
       exp: Math.floor(expiresAt / 1000),
-      iat: issuedAt / 1000,
-      jti: `${id}.${record.version}`,
+      iat: Math.floor(seenAt / 1000),
+      jti: `${id}.${version}`,
       sid: id,
       ...(clientId === undefined ? {} : { client_id: clientId }),
-      ...(record.authenticatedAt === undefined ? {} : { auth_time: Math.floor(record.authenticatedAt / 1000) }),
+      ...(authenticatedAt === undefined ? {} : { auth_time: Math.floor(authenticatedAt / 1000) }),
       ses: own,
     })
-    const [key] = this.#keys.encryption ?? []
-    return key ? sealJwe(key, token) : token
+    return encryption ? sealJwe(encryption, token) : token
   }
 
   /** The session of a token, or why it has none. Never throws for what a stranger sent. */
-  read(
-    text: string,
-    now: number,
-  ): (Opened & { readonly current: boolean; readonly claims: Record<string, unknown> }) | Refusal {
+  read(text: string, now: number): AccessToken | Refusal {
     const unwrapped = this.#unwrap(text)
     if (typeof unwrapped === 'string') return unwrapped
-    const jws = openJws(unwrapped.token, this.#keys.signing.accepted(now), TYPE)
+    const jws = openJws(unwrapped.token, this.#keys.signing.accepted(now), ACCESS_TOKEN)
     if (typeof jws === 'string') return jws
     const { claims, key } = jws
-    if (claims.iss !== this.#options.issuer || !isFor(claims.aud, this.#options.audience)) return 'forged'
-    const times = [claims.exp, claims.iat, claims.nbf ?? 0, claims.auth_time ?? 0]
-    if (!times.every((time): time is number => typeof time === 'number' && Number.isFinite(time))) return 'malformed'
-    const [exp, iat, nbf] = times.map((seconds) => seconds * 1000) as [number, number, number]
-    if (now >= exp) return 'expired'
-    if (iat > now + LEEWAY || nbf > now + LEEWAY) return 'malformed'
-    const record = recordOf(claims, iat, exp)
-    const id = claims.sid ?? claims.jti
-    if (!record || typeof id !== 'string' || id === '') return 'malformed'
-    const current = this.#isCurrent(key, unwrapped.key)
-    return { id, issuedAt: Math.round(iat), record, claims, current, fixed: claims.pair === 1 }
+    const found = registered(claims, this.#options, now)
+    if (typeof found === 'string') return found
+    const { ses = [found.issuedAt, found.issuedAt, found.issuedAt, 1, 0] } = claims
+    if (found.id === undefined || !isOwn(ses)) return 'malformed'
+    return {
+      id: found.id,
+      issuedAt: ses[0],
+      record: recordOf(found, ses, claims),
+      claims,
+      // What another issuer made for us, and what belongs to a pair, is not for us to prolong.
+      fixed: claims.pair === 1 || claims.ses === undefined,
+      keyIs: (now) => this.#standing(key, unwrapped.key, now),
+    }
   }
 
   #unwrap(text: string): { token: string; key?: EncryptionKey } | Refusal {
     const keys = this.#keys.encryption
-    if (!keys) return { token: text }
-    return text.length > 32_768 ? 'malformed' : openJwe(text, keys)
+    return keys ? openJwe(text, keys) : { token: text }
   }
 
-  #isCurrent(signing: SigningKey, encryption: EncryptionKey | undefined): boolean {
-    return signing === this.#keys.signing.current && encryption === this.#keys.encryption?.[0]
+  #standing(key: SigningKey, encryption: EncryptionKey | undefined, now: number): KeyStanding {
+    const { signing, encryption: keys } = this.#keys
+    if (key === signing.current) return encryption === keys?.[0] ? 'current' : 'older'
+    return signing.accepted(now).includes(key) ? 'older' : 'gone'
   }
 }
 
-function isFor(audience: unknown, ours: string): boolean {
-  return audience === ours || (Array.isArray(audience) && audience.includes(ours))
+function recordOf(found: Registered, own: Own, claims: Record<string, unknown>): SessionRecord {
+  const { userId, expiresAt, authenticatedAt } = found
+  const [, createdAt, seenAt, version, persistent, data] = own
+  return {
+    userId,
+    data: contentOf(data, claims),
+    createdAt,
+    seenAt,
+    authenticatedAt,
+    expiresAt,
+    version,
+    persistent: persistent === 1 || undefined,
+  }
 }
 
-/** Our own tokens say all of a record; one that another issuer made for us says who, and since when. */
-function recordOf(claims: Record<string, unknown>, issuedAt: number, expiresAt: number): SessionRecord | undefined {
-  const { sub, auth_time: authTime, ses = [issuedAt, issuedAt, 1, 0, NOTHING] } = claims
-  if (typeof sub !== 'string' || sub === '' || !isOwn(ses)) return undefined
-  const [createdAt, seenAt, version, persistent, data] = ses
-  const authenticatedAt = typeof authTime === 'number' ? authTime * 1000 : undefined
-  const times = { createdAt, seenAt, authenticatedAt, expiresAt }
-  return { userId: sub, data, version, persistent: persistent === 1 || undefined, ...times }
+/** The app's own claims ride along beside the data, for the next writing. */
+function contentOf(data: unknown, claims: Record<string, unknown>): string {
+  const names = Object.keys(claims).filter((name) => !RESERVED.has(name))
+  if (names.length === 0) return data === undefined ? '{"data":{}}' : JSON.stringify({ data })
+  return JSON.stringify({ data: data ?? {}, claims: Object.fromEntries(names.map((name) => [name, claims[name]])) })
 }
 
 function isOwn(value: unknown): value is Own {
-  return (
-    Array.isArray(value) &&
-    value.length === 5 &&
-    value.slice(0, 4).every(Number.isFinite) &&
-    typeof value[4] === 'string'
-  )
+  if (!Array.isArray(value) || value.length < 5 || value.length > 6) return false
+  return value.slice(0, 5).every(Number.isFinite) && (value.length === 5 || isObject(value[5]))
 }
 
 function allowed(claims: Record<string, unknown>): Record<string, unknown> {

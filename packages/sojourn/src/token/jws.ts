@@ -4,6 +4,7 @@
  * and those in use accept five more spellings of one token.
  */
 import { createHmac, type KeyObject, sign, timingSafeEqual, verify } from 'node:crypto'
+import { canonical, strictObject } from './json.js'
 
 /** The algorithms. `Ed25519` is RFC 9864's name of what older software calls `EdDSA`; both are read as it. */
 export type Algorithm = 'HS256' | 'HS384' | 'HS512' | 'ES256' | 'Ed25519' | 'RS256' | 'PS256'
@@ -27,65 +28,99 @@ export interface Jws {
   readonly key: SigningKey
 }
 
-/** A longer token is not ours: bytes of text that anything at all is done about. */
+/** What a header may say. */
+interface Header {
+  readonly alg: string
+  readonly typ: string
+  readonly kid: string | undefined
+}
+
+/** A longer token is not ours: characters that anything at all is done about. */
 const LONGEST = 16_384
+const HMAC: Partial<Record<Algorithm, string>> = { HS256: 'sha256', HS384: 'sha384', HS512: 'sha512' }
 const HEADER_MEMBERS = new Set(['alg', 'typ', 'kid'])
-const PART = /^[A-Za-z0-9_-]+$/
+
+/** An issuer writes the same few headers all the time: what the last ones that were signed for came to. */
+const headers = new Map<string, Header>()
+const MOST_HEADERS = 64
 
 /** Signs claims. `type` is the header's `typ`, which says what the token is for (RFC 8725, 3.11). */
 export function signJws(key: SigningKey, type: string, claims: object): string {
   if (!key.private) throw new TypeError(`jws: the key "${key.id}" has no private half and cannot sign`)
-  const header = text({ alg: key.algorithm, typ: type, kid: key.id })
-  const signed = `${header}.${text(claims)}`
-  return `${signed}.${signature(key, key.private, signed).toString('base64url')}`
+  const signed = `${encode({ alg: key.algorithm, typ: type, kid: key.id })}.${encode(claims)}`
+  return `${signed}.${signature(key, key.private, signed)}`
 }
 
-/** The claims of a token that one of `keys` signed as `type`, or why not. Never throws for what a stranger sent. */
+/**
+ * The claims of a token that one of `keys` signed as `type`, or why not. Nothing in it is looked at before the
+ * signature is verified, but for its header (ASVS 9.1.1). Never throws for what a stranger sent.
+ */
 export function openJws(token: string, keys: readonly SigningKey[], type: string): Jws | JwsRefusal {
   if (token.length > LONGEST) return 'malformed'
-  const parts = token.split('.', 4)
-  if (parts.length !== 3 || !parts.every((part) => PART.test(part))) return 'malformed'
-  const [first, second, third] = parts as [string, string, string]
-  const header = object(first)
-  if (!header || Object.keys(header).some((member) => !HEADER_MEMBERS.has(member))) return 'malformed'
-  if (typeof header.typ !== 'string' || header.typ.toLowerCase().replace(/^application\//, '') !== type)
-    return 'malformed'
+  const dot = token.indexOf('.')
+  const end = token.indexOf('.', dot + 1)
+  if (dot < 0 || end < 0 || token.indexOf('.', end + 1) >= 0) return 'malformed'
+  const spelled = token.slice(0, dot)
+  const header = headers.get(spelled) ?? readHeader(spelled)
+  if (header?.typ !== type) return 'malformed'
   const key = choose(header, keys)
-  const mac = bytes(third)
-  if (!key || !mac || !verified(key, `${first}.${second}`, mac)) return 'forged'
-  const claims = object(second)
+  if (!key || !isSigned(key, token.slice(0, end), token.slice(end + 1))) return 'forged'
+  remember(spelled, header)
+  const payload = canonical(token.slice(dot + 1, end))
+  const claims = payload && strictObject(payload)
   return claims ? { claims, key } : 'malformed'
 }
 
+/** The key id that a token names, before anything of it is believed: to look for the key, and for nothing else. */
+export function namedKey(token: string): string | undefined {
+  return token.length > LONGEST ? undefined : readHeader(token.slice(0, Math.max(0, token.indexOf('.'))))?.kid
+}
+
+function readHeader(spelled: string): Header | undefined {
+  const bytes = canonical(spelled)
+  const found = bytes && strictObject(bytes)
+  if (!found) return undefined
+  for (const [name, value] of Object.entries(found))
+    if (!HEADER_MEMBERS.has(name) || typeof value !== 'string') return undefined
+  const { alg, typ, kid } = found as Record<string, string>
+  if (alg === undefined || typ === undefined) return undefined
+  return { alg, kid, typ: typ.toLowerCase().replace(/^application\//, '') }
+}
+
+/** Only what came with a good signature: a stranger's headers push out nobody's. */
+function remember(spelled: string, header: Header): void {
+  if (headers.has(spelled)) return
+  if (headers.size >= MOST_HEADERS) headers.clear()
+  headers.set(spelled, header)
+}
+
 /** `kid` chooses among our keys and nothing more; the key says which algorithm holds, never the token. */
-function choose({ alg, kid }: Record<string, unknown>, keys: readonly SigningKey[]): SigningKey | undefined {
+function choose({ alg, kid }: Header, keys: readonly SigningKey[]): SigningKey | undefined {
   const fits = (key: SigningKey) => alg === key.algorithm || (alg === 'EdDSA' && key.algorithm === 'Ed25519')
   if (kid !== undefined) return keys.find((key) => key.id === kid && fits(key))
   const able = keys.filter(fits)
   return able.length === 1 ? able[0] : undefined
 }
 
-function signature({ algorithm }: SigningKey, key: KeyObject, signed: string): Buffer {
-  switch (algorithm) {
-    case 'HS256':
-    case 'HS384':
-    case 'HS512':
-      return createHmac(digest(algorithm), key).update(signed).digest()
-    default:
-      return sign(hash(algorithm), Buffer.from(signed), parameters(algorithm, key))
-  }
+function signature({ algorithm }: SigningKey, key: KeyObject, signed: string): string {
+  const digest = HMAC[algorithm]
+  if (digest) return createHmac(digest, key).update(signed).digest('base64url')
+  return sign(hash(algorithm), Buffer.from(signed), parameters(algorithm, key)).toString('base64url')
 }
 
-function verified({ algorithm, public: key }: SigningKey, signed: string, given: Buffer): boolean {
-  if (algorithm.startsWith('HS')) {
-    const expected = createHmac(digest(algorithm), key).update(signed).digest()
-    return expected.length === given.length && timingSafeEqual(expected, given)
+function isSigned(by: SigningKey, signed: string, given: string): boolean {
+  const { algorithm, public: key } = by
+  if (HMAC[algorithm]) {
+    // Compared as text, of which there is one spelling. Its length is no secret.
+    const expected = Buffer.from(signature(by, key, signed))
+    return expected.length === given.length && timingSafeEqual(expected, Buffer.from(given))
   }
-  return verify(hash(algorithm), Buffer.from(signed), parameters(algorithm, key), given)
-}
-
-function digest(algorithm: Algorithm): string {
-  return `sha${algorithm.slice(2)}`
+  const bytes = canonical(given)
+  try {
+    return bytes !== undefined && verify(hash(algorithm), Buffer.from(signed), parameters(algorithm, key), bytes)
+  } catch {
+    return false
+  }
 }
 
 /** Ed25519 hashes by itself. */
@@ -103,29 +138,6 @@ function parameters(algorithm: Algorithm, key: KeyObject): Parameters<typeof sig
 /** `crypto.constants.RSA_PKCS1_PSS_PADDING`. */
 const PSS = 6
 
-function text(value: object): string {
+function encode(value: object): string {
   return Buffer.from(JSON.stringify(value)).toString('base64url')
 }
-
-/** The bytes, if this is the one way to spell them. */
-function bytes(part: string): Buffer | undefined {
-  const decoded = Buffer.from(part, 'base64url')
-  return decoded.toString('base64url') === part ? decoded : undefined
-}
-
-/** The JSON object, if it is one and valid UTF-8. */
-function object(part: string): Record<string, unknown> | undefined {
-  const decoded = bytes(part)
-  if (!decoded) return undefined
-  try {
-    const json = utf8.decode(decoded)
-    const value: unknown = JSON.parse(json)
-    return typeof value === 'object' && value !== null && !Array.isArray(value)
-      ? (value as Record<string, unknown>)
-      : undefined
-  } catch {
-    return undefined
-  }
-}
-
-const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

@@ -1,38 +1,22 @@
-/**
- * Keys that sign tokens for others: imported once, checked then, each for one algorithm (RFC 8725, 3.1). The first of a
- * ring signs, the others are accepted until their time.
- */
-import { createPrivateKey, createPublicKey, createSecretKey, type JsonWebKey, KeyObject } from 'node:crypto'
-import { sha256 } from '../crypto/digest.js'
-import type { Algorithm, SigningKey } from './jws.js'
-
-/** A key as it comes out of a file or a vault. */
-export interface SigningKeyInput {
-  readonly algorithm: Algorithm
-  /** PEM text, a JWK, a KeyObject, or for HS256, HS384 and HS512 the secret bytes (at least as many as the digest has). */
-  readonly key: KeyObject | JsonWebKey | string | Uint8Array
-  /** What tokens name it by. Default: derived from the public key (RFC 7638), or from the secret. */
-  readonly id?: string
-  /** Accepted until then, epoch milliseconds; for keys that have been rotated away. Default: for ever. */
-  readonly until?: number
-}
+/** The keys that sign tokens for others: the first of a ring signs, the others are accepted until their time. */
+import { importKey, type SigningKeyInput } from './import-key.js'
+import type { SigningKey } from './jws.js'
 
 /** The current key, or several: the first signs, the others are still accepted. */
 export type SigningKeys = SigningKeyInput | readonly SigningKeyInput[]
 
-/** A ring of checked keys. */
+/** A ring of checked keys. `rotatingKeys` makes one whose keys change while it is in use. */
 export interface SigningRing {
   readonly current: SigningKey
   /** The current one, and those whose time has not come. */
   accepted(now: number): readonly SigningKey[]
 }
 
-const SECRET_BYTES: Partial<Record<Algorithm, number>> = { HS256: 32, HS384: 48, HS512: 64 }
-
 /** Checks the ring. Throws a `TypeError` for a key that is weak, of another kind than its algorithm, or there twice. */
-export function signingRing(keys: SigningKeys): SigningRing {
+export function signingRing(keys: SigningKeys | SigningRing): SigningRing {
+  if ('accepted' in keys) return keys
   const inputs = 'algorithm' in keys ? [keys] : keys
-  const ring = inputs.map((input) => ({ key: importKey(input), until: input.until ?? Number.POSITIVE_INFINITY }))
+  const ring = inputs.map((input, i) => ({ key: importKey(input), until: i === 0 ? FOREVER : lastDay(input) }))
   const [first] = ring
   if (!first) throw new TypeError('signing keys: the list is empty; give at least one')
   if (!first.key.private) throw new TypeError('signing keys: the first signs, and needs its private half')
@@ -41,92 +25,13 @@ export function signingRing(keys: SigningKeys): SigningRing {
   }
   return {
     current: first.key,
-    accepted: (now) => ring.filter(({ until }, i) => i === 0 || now < until).map(({ key }) => key),
+    accepted: (now) => ring.filter(({ until }) => now < until).map(({ key }) => key),
   }
 }
 
-/** Checks one key, private, public or secret. Throws a `TypeError` that names the key's fault and never its content. */
-export function importKey({ algorithm, key, id }: SigningKeyInput): SigningKey {
-  const found = SECRET_BYTES[algorithm] ? secretHalf(algorithm, key) : halves(algorithm, key)
-  const name = id ?? thumbprint(found.public)
-  if (!/^[\w.~-]{1,64}$/.test(name))
-    throw new TypeError('signing keys: an `id` is 1 to 64 letters, digits, "-", "_", "." and "~"')
-  return { id: name, algorithm, ...found }
-}
+const FOREVER = Number.POSITIVE_INFINITY
 
-function secretHalf(algorithm: Algorithm, key: SigningKeyInput['key']): Pick<SigningKey, 'private' | 'public'> {
-  const least = SECRET_BYTES[algorithm]!
-  if (typeof key === 'string') {
-    throw new TypeError(
-      `signing keys: the secret of ${algorithm} is bytes, not text, so that no phrase passes for one; decode it first`,
-    )
-  }
-  const secret =
-    key instanceof KeyObject ? key : key instanceof Uint8Array ? createSecretKey(key) : fromJwk(algorithm, key)
-  if (secret.type !== 'secret')
-    throw new TypeError(`signing keys: ${algorithm} needs a secret, and this key is a ${secret.type} one`)
-  const bytes = secret.symmetricKeySize ?? 0
-  if (bytes < least)
-    throw new TypeError(`signing keys: the secret of ${algorithm} needs at least ${least} bytes, this one has ${bytes}`)
-  return { private: secret, public: secret }
-}
-
-function fromJwk(algorithm: Algorithm, jwk: JsonWebKey): KeyObject {
-  if (jwk.kty !== 'oct' || typeof jwk.k !== 'string')
-    throw new TypeError(`signing keys: ${algorithm} needs a JWK with kty "oct"`)
-  return createSecretKey(jwk.k, 'base64url')
-}
-
-function halves(algorithm: Algorithm, key: SigningKeyInput['key']): Pick<SigningKey, 'private' | 'public'> {
-  const given = asymmetric(algorithm, key)
-  const half = {
-    private: given.type === 'private' ? given : undefined,
-    public: given.type === 'private' ? createPublicKey(given) : given,
-  }
-  const details = half.public.asymmetricKeyDetails ?? {}
-  const kind = half.public.asymmetricKeyType
-  const wrong = (what: string): never => {
-    throw new TypeError(`signing keys: ${algorithm} ${what}`)
-  }
-  if (algorithm === 'Ed25519' && kind !== 'ed25519') wrong(`needs an Ed25519 key, this is ${kind}`)
-  if (algorithm === 'ES256' && !(kind === 'ec' && details.namedCurve === 'prime256v1'))
-    wrong('needs a key on the curve P-256')
-  if (algorithm === 'RS256' || algorithm === 'PS256') {
-    if (kind !== 'rsa') wrong(`needs an RSA key, this is ${kind}`)
-    const { modulusLength = 0, publicExponent = 0n } = details
-    if (modulusLength < 2048) wrong(`needs an RSA key of at least 2048 bits, this one has ${modulusLength}`)
-    if (publicExponent < 65_537n || publicExponent % 2n === 0n)
-      wrong('needs an RSA key with a public exponent of 65537 or an odd larger one')
-    if (modulusLength < 3072) {
-      process.emitWarning(
-        `signing keys: RSA with ${modulusLength} bits is below 128-bit security; use 3072 bits, or Ed25519`,
-        { code: 'SOJOURN_WEAK_KEY' },
-      )
-    }
-  }
-  return half
-}
-
-function asymmetric(algorithm: Algorithm, key: SigningKeyInput['key']): KeyObject {
-  if (key instanceof KeyObject) {
-    if (key.type === 'secret') throw new TypeError(`signing keys: ${algorithm} needs a key pair, and this is a secret`)
-    return key
-  }
-  if (key instanceof Uint8Array)
-    throw new TypeError(`signing keys: ${algorithm} needs PEM text, a JWK or a KeyObject, not bytes`)
-  try {
-    if (typeof key === 'string') return key.includes('PRIVATE KEY') ? createPrivateKey(key) : createPublicKey(key)
-    return key.d === undefined ? createPublicKey({ key, format: 'jwk' }) : createPrivateKey({ key, format: 'jwk' })
-  } catch {
-    // What the parser says could quote the key.
-    throw new TypeError(`signing keys: this is no PEM text or JWK of a key for ${algorithm}`)
-  }
-}
-
-/** RFC 7638: a name that anybody who has the key computes alike; for a secret, one that tells nothing of it. */
-function thumbprint(key: KeyObject): string {
-  const { kty, crv, e, n, x, y, k } = key.export({ format: 'jwk' })
-  const required = Object.entries({ crv, e, kty, n, x, y, ...(k ? { k: sha256(`sojourn key id ${k}`) } : {}) })
-  const members = required.filter(([, value]) => value !== undefined).sort(([a], [b]) => (a < b ? -1 : 1))
-  return sha256(JSON.stringify(Object.fromEntries(members)))
+function lastDay({ until = FOREVER }: SigningKeyInput): number {
+  if (typeof until === 'number' && !Number.isNaN(until)) return until
+  throw new TypeError('signing keys: `until` is a time in epoch milliseconds; give a number, or leave it out')
 }
