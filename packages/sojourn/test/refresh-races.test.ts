@@ -1,0 +1,169 @@
+/**
+ * Refresh races over controlled interleavings: each call of the store waits until a scheduler lets it go, so that every
+ * order in which requests can meet has its turn, and a failure names the order that showed it.
+ */
+import fc from 'fast-check'
+import type { UserStore } from 'sojourn'
+import { memory } from 'sojourn/store/memory'
+import { sqlite } from 'sojourn/store/sqlite'
+import { type ManualClock, manualClock } from 'sojourn/testing/clock'
+import type { TokenPair, Tokens } from 'sojourn/token/pair'
+import { describe, expect, test } from 'vitest'
+import { granted, MINUTE, SECOND, type World, world } from './fixtures/pair.js'
+import { gated } from './helpers.js'
+
+type Answer = Tokens | string
+
+interface Race extends World {
+  /** A server whose every store call waits for its turn. */
+  readonly slow: TokenPair
+}
+
+function race(scheduler: fc.Scheduler, open: (clock: ManualClock) => UserStore, grace = 10 * SECOND): Race {
+  const clock = manualClock()
+  const store = open(clock)
+  const base = world({ clock, store, refresh: { grace } })
+  const late = gated(store, (verb, go) => scheduler.schedule(Promise.resolve(), verb).then(go))
+  return { ...base, slow: base.again({ store: late }) }
+}
+
+/** Whether a token is good for another pair, asked of a copy of the store so that asking changes nothing. */
+async function lives({ store, clock, again }: World, token: string): Promise<boolean> {
+  const copy = memory({ clock })
+  for (const [id, record] of store.list() as Iterable<[string, never]>) copy.set(id, record, 0)
+  return typeof (await again({ store: copy }).refresh(token)) !== 'string'
+}
+
+const distinct = (answers: Answer[]): string[] => [
+  ...new Set(answers.flatMap((answer) => (typeof answer === 'string' ? [] : [answer.refreshToken]))),
+]
+
+const stores: [string, (clock: ManualClock) => UserStore, number][] = [
+  ['memory', (clock) => memory({ clock }), 120],
+  ['sqlite', (clock) => sqlite(':memory:', { clock }), 40],
+]
+
+describe.each(stores)('%s', (_, open, numRuns) => {
+  const holds = (property: (scheduler: fc.Scheduler, n: number, lost: boolean[]) => Promise<void>) =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.scheduler(),
+        fc.integer({ min: 2, max: 50 }),
+        fc.array(fc.boolean(), { minLength: 50, maxLength: 50 }),
+        property,
+      ),
+      { numRuns },
+    )
+
+  test('A-60: of 2 to 50 parallel refreshes with one token one rotates, and all get its successor', async () => {
+    await holds(async (scheduler, n) => {
+      const { slow, pair, store, told } = race(scheduler, open)
+      const { id, refreshToken } = await pair.issue({ userId: 'ann' })
+      told()
+      const asked = Array.from({ length: n }, () => slow.refresh(refreshToken))
+      const answers = await scheduler.waitFor(Promise.all(asked))
+      expect(answers.filter((answer) => typeof answer === 'string')).toEqual([])
+      expect(distinct(answers)).toHaveLength(1)
+      expect((await store.get(id))?.version).toBe(2)
+      expect(told()).toEqual(['renewed'])
+      await store.close?.()
+    })
+  })
+
+  test('A-61: whatever responses are lost, who tries again within the grace goes on', async () => {
+    await holds(async (scheduler, n, lost) => {
+      const one = race(scheduler, open)
+      const { slow, pair, clock, store } = one
+      let token = (await pair.issue({ userId: 'ann' })).refreshToken
+      for (let round = 0; round < 3; round++) {
+        clock.advance(5 * MINUTE)
+        const asked = Array.from({ length: n }, () => slow.refresh(token))
+        const arrived = (await scheduler.waitFor(Promise.all(asked))).filter((_, i) => !lost[(i + round) % lost.length])
+        expect(arrived.filter((answer) => typeof answer === 'string')).toEqual([])
+        clock.advance(9 * SECOND)
+        const successor = granted(await scheduler.waitFor(Promise.resolve(slow.refresh(token))))
+        expect(distinct([...arrived, successor])).toHaveLength(1)
+        expect(await lives(one, successor.refreshToken)).toBe(true)
+        token = successor.refreshToken
+      }
+      await store.close?.()
+    })
+  })
+
+  test('A-59: a thief before or after the owner, beyond the grace: the second to come ends it for both', async () => {
+    await holds(async (scheduler, n, [thiefFirst]) => {
+      const one = race(scheduler, open)
+      const { slow, pair, clock, store, revocations } = one
+      const first = await pair.issue({ userId: 'ann' })
+      const [early, later] = thiefFirst ? [1, n] : [n, 1]
+      const refresh = async (times: number) => {
+        const asked = Array.from({ length: times }, () => slow.refresh(first.refreshToken))
+        return scheduler.waitFor(Promise.all(asked))
+      }
+      const got = await refresh(early)
+      expect(distinct(got)).toHaveLength(1)
+      clock.advance(10 * SECOND)
+      const none = await refresh(later)
+      expect(none.every((answer) => answer === 'replayed' || answer === 'ended')).toBe(true)
+      expect(none).toContain('replayed')
+      for (const token of [first.refreshToken, ...distinct(got)]) expect(await pair.refresh(token)).toBe('ended')
+      expect(revocations.check({ id: first.id, userId: 'ann', issuedAt: 0 })).toBe(true)
+      expect(await store.get(first.id)).toBeUndefined()
+      await store.close?.()
+    })
+  })
+
+  test('A-59: a replay while the owner refreshes: whatever the order, nothing of the family lives on', async () => {
+    await holds(async (scheduler, n) => {
+      const { slow, pair, clock, store } = race(scheduler, open)
+      const first = await pair.issue({ userId: 'ann' })
+      const second = granted(await pair.refresh(first.refreshToken))
+      clock.advance(10 * SECOND)
+      const owner = Array.from({ length: n }, () => slow.refresh(second.refreshToken))
+      const thief = slow.refresh(first.refreshToken)
+      const [answer, ...got] = await scheduler.waitFor(Promise.all([thief, ...owner]))
+      expect(answer).toBe('replayed')
+      expect(distinct(got).length).toBeLessThanOrEqual(1)
+      for (const token of [second.refreshToken, ...distinct(got)]) expect(await pair.refresh(token)).toBe('ended')
+      for (const answer of got) {
+        if (typeof answer === 'string') expect(answer).toBe('ended')
+        else expect(await pair.introspect(answer.accessToken)).toEqual({ active: false })
+      }
+      await store.close?.()
+    })
+  })
+
+  test('A-63: a logout, or the end of all, among refreshes: nothing issued before is honoured after', async () => {
+    await holds(async (scheduler, n, [all]) => {
+      const { slow, pair, store, revocations, clock } = race(scheduler, open)
+      const first = await pair.issue({ userId: 'ann' })
+      clock.advance(MINUTE)
+      const asked = Array.from({ length: n }, () => slow.refresh(first.refreshToken))
+      const ending = all
+        ? scheduler.schedule(Promise.resolve(), 'end all').then(async () => {
+            await revocations.endAll('ann', clock() + 60 * MINUTE)
+            await scheduler.schedule(Promise.resolve(), 'delete').then(() => store.endAll('ann'))
+          })
+        : slow.revoke(first.refreshToken)
+      const [, ...got] = await scheduler.waitFor(Promise.all([ending, ...asked]))
+      expect(got.every((answer) => answer === 'ended' || typeof answer !== 'string')).toBe(true)
+      for (const token of [first.refreshToken, ...distinct(got)]) expect(await pair.refresh(token)).toBe('ended')
+      for (const answer of got)
+        if (typeof answer !== 'string') expect(await pair.introspect(answer.accessToken)).toEqual({ active: false })
+      expect(await store.get(first.id)).toBeUndefined()
+      await store.close?.()
+    })
+  })
+
+  test('grace 0: of parallel refreshes at most one gets a successor, and the family is dead after it', async () => {
+    await holds(async (scheduler, n) => {
+      const { slow, pair, store } = race(scheduler, open, 0)
+      const { refreshToken } = await pair.issue({ userId: 'ann' })
+      const asked = Array.from({ length: n }, () => slow.refresh(refreshToken))
+      const got = await scheduler.waitFor(Promise.all(asked))
+      expect(got.filter((answer) => typeof answer !== 'string')).toHaveLength(1)
+      for (const token of distinct(got)) expect(await pair.refresh(token)).toBe('ended')
+      await store.close?.()
+    })
+  })
+})
