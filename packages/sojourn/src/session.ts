@@ -3,7 +3,7 @@ import { inspect } from 'node:util'
 import { Contents, type Shape } from './content.js'
 import { SessionCommittedError } from './errors.js'
 import { isOwnPath } from './own-path.js'
-import type { Awaitable, Device, Draft, Minted, Refusal, State } from './types.js'
+import type { Awaitable, Device, Draft, Minted, Refusal, SessionRecord, State } from './types.js'
 
 /** What a session asks of the request that it belongs to. */
 export interface Host extends Shape {
@@ -27,6 +27,12 @@ export interface LoginOptions<Data> {
   keep?: readonly (keyof Data & string)[]
 }
 
+/** What is asked about nobody must not be answered about everybody: throws a `TypeError` for what is no user's id. */
+export function checkUserId(verb: string, userId: unknown): void {
+  if (typeof userId !== 'string' || userId === '')
+    throw new TypeError(`${verb}: the user's id is a text that is not empty; convert numbers with String()`)
+}
+
 /** One visitor's session, typed by its data. */
 export class Session<Data extends object = Record<string, unknown>> {
   /** Why the credential that came was not honoured; absent when it was. */
@@ -39,6 +45,7 @@ export class Session<Data extends object = Record<string, unknown>> {
   #userId: string | undefined
   #login: LoginOptions<Record<string, unknown>> = {}
   #wanted = false
+  #left = false
   #closed = false
 
   /** Made by an adapter, never by hand. */
@@ -61,32 +68,32 @@ export class Session<Data extends object = Record<string, unknown>> {
 
   /** When it began, epoch milliseconds. Absent until it is kept. */
   get createdAt(): number | undefined {
-    return this.#state?.record.createdAt
+    return this.#record?.createdAt
   }
 
   /** When activity was last written down, epoch milliseconds; up to a tenth of the idle timeout ago. */
   get seenAt(): number | undefined {
-    return this.#state?.record.seenAt
+    return this.#record?.seenAt
   }
 
   /** When the user last proved who they are, epoch milliseconds. Absent for a guest. */
   get authenticatedAt(): number | undefined {
-    return this.#state?.record.authenticatedAt
+    return this.#record?.authenticatedAt
   }
 
   /** When it ends if nobody comes back, epoch milliseconds. */
   get expiresAt(): number | undefined {
-    return this.#state?.record.expiresAt
+    return this.#record?.expiresAt
   }
 
   /** Whether "remember me" was chosen. */
   get persistent(): boolean {
-    return this.#intent === 'login' ? this.#login.persistent === true : this.#state?.record.persistent === true
+    return this.#intent === 'login' ? this.#login.persistent === true : this.#record?.persistent === true
   }
 
   /** Where it was begun. Untrusted text. */
   get device(): Device | undefined {
-    return this.#state?.record.device
+    return this.#record?.device
   }
 
   /**
@@ -123,8 +130,7 @@ export class Session<Data extends object = Record<string, unknown>> {
    * commit, in 1 to 3 store calls.
    */
   login(userId: string, options: LoginOptions<Data> = {}): void {
-    if (typeof userId !== 'string' || userId === '')
-      throw new TypeError("login: the user's id is a text that is not empty; convert numbers with String()")
+    checkUserId('login', userId)
     this.#mark('login')
     // What was written about one user in this request does not pass to another (A-12).
     if (this.#userId !== undefined && this.#userId !== userId) this.#contents = undefined
@@ -148,6 +154,8 @@ export class Session<Data extends object = Record<string, unknown>> {
     this.#intent = 'logout'
     this.#userId = undefined
     this.#minted = undefined
+    this.#wanted = false
+    this.#left = true
     this.#contents = new Contents(
       undefined,
       this.#host,
@@ -195,6 +203,11 @@ export class Session<Data extends object = Record<string, unknown>> {
     return { session: this.#userId === undefined ? 'guest' : 'user' }
   }
 
+  /** What was found, until it is left behind. */
+  get #record(): SessionRecord | undefined {
+    return this.#intent === 'logout' ? undefined : this.#state?.record
+  }
+
   #open(): Contents {
     if (!this.#contents) {
       const carried = this.#userId === this.#state?.record.userId || this.#state?.record.userId === undefined
@@ -238,13 +251,17 @@ export class Session<Data extends object = Record<string, unknown>> {
       persistent: session.persistent,
       device: session.#host.device(),
       replay,
-      carry: (text) => replay(text, session.#login.keep),
+      // After a logout a login takes nothing along, not even the user's own.
+      carry: (text) => replay(session.#left ? undefined : text, session.#login.keep),
     }
   }
 
   /** For the commit: it is done, and this is what the session is now. */
   static settle(session: Session<object>, state: State | undefined): void {
-    if (state) session.#state = state
+    if (state) {
+      session.#state = state
+      session.#intent = 'keep'
+    }
     session.#closed = true
     session.#contents?.close()
   }

@@ -4,7 +4,7 @@ import { Events, type Listener } from './events.js'
 import { crossOriginGuard } from './guard/csrf.js'
 import { createKeyring, generateSecret, type Keys } from './keys.js'
 import type { StandardSchema } from './schema.js'
-import type { Session } from './session.js'
+import { checkUserId, type Session } from './session.js'
 import { memory } from './store/memory.js'
 import { opaque } from './strategy/opaque.js'
 import { several } from './strategy/several.js'
@@ -153,11 +153,17 @@ export class Sessions<Data extends object = Record<string, unknown>> {
 
   /** A user's live sessions, newest first. One store call. */
   list(userId: string): Awaitable<SessionInfo[]> {
+    checkUserId('sessions.list', userId)
     return then(this.#able('list')(userId), (states) => states.map(info).sort((a, b) => b.createdAt - a.createdAt))
   }
 
-  /** Ends one session by its handle, from anywhere. `false`: there was none. One store call. Check whose it is before. */
+  /**
+   * Ends one session by its handle, from anywhere. `false`: there was none. Throws `ERR_CONFLICT` where the session got
+   * another handle just now: list again. Two store calls. Check whose it is before.
+   */
   end(id: string): Awaitable<boolean> {
+    // A parser may hand over an array, or nothing.
+    if (typeof id !== 'string') return false
     return then(this.#able('end')(id), (ended) => {
       if (ended) this.#events.emit({ type: 'ended', id, reason: 'revoked' })
       return ended
@@ -166,6 +172,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
 
   /** Ends all of a user's sessions, or all but one, and says how many: nothing issued before is honoured after. */
   endAll(userId: string, options: { except?: string | undefined } = {}): Awaitable<number> {
+    checkUserId('sessions.endAll', userId)
     return then(this.#able('endAll')(userId, options.except), (count) => {
       if (count > 0) this.#events.emit({ type: 'ended', userId, reason: 'revoked-all', count })
       return count

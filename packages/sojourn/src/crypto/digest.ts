@@ -14,13 +14,14 @@ export function hmac(key: KeyObject, text: string): string {
   return createHmac('sha256', key).update(text).digest('base64url')
 }
 
-const left = Buffer.allocUnsafeSlow(43)
-const right = Buffer.allocUnsafeSlow(43)
+// Two bytes for each character: in one, a character that is no digest's could pass for one that is.
+const left = Buffer.allocUnsafeSlow(86)
+const right = Buffer.allocUnsafeSlow(86)
 
 /** Whether two 43-character digests are equal, in time that does not depend on where they differ (ASVS 11.2.4). */
 export function sameDigest(a: string, b: string): boolean {
   if (a.length !== 43 || b.length !== 43) return false
-  left.write(a, 'latin1')
-  right.write(b, 'latin1')
+  left.write(a, 'utf16le')
+  right.write(b, 'utf16le')
   return timingSafeEqual(left, right)
 }
