@@ -230,8 +230,8 @@ export class Session<Data extends object = Record<string, unknown>> {
 
   /** For links and tickets: what will open this session when the request is done. Nothing for whom nothing is kept. */
   static credential(session: Session<object>): string | undefined {
-    if (session.id === undefined && session.#contents?.dirty === true && !session.#closed)
-      session.#minted = session.#host.mint(false)
+    if (session.#closed) return session.id === undefined ? undefined : session.#host.credential()
+    if (session.id === undefined && session.#contents?.dirty === true) session.#minted = session.#host.mint(false)
     return session.id === undefined ? undefined : (session.#minted?.credential ?? session.#host.credential())
   }
 
