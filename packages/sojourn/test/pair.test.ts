@@ -175,27 +175,6 @@ describe('ending', () => {
     granted(await pair.refresh((await pair.issue({ userId: 'ann' })).refreshToken))
   })
 
-  test('A-63: what a refresh was writing while all was ended is honoured by nobody', async () => {
-    let between = async () => {}
-    const inner = world()
-    const { clock, revocations, store } = inner
-    const late = gated(store, async (verb, go) => {
-      const done = go()
-      if (verb === 'set') await between()
-      return done
-    })
-    const pair = inner.again({ store: late })
-    const first = await pair.issue({ userId: 'ann' })
-    clock.advance(MINUTE)
-    between = async () => {
-      await revocations.endAll('ann', clock() + DAY)
-      clock.advance(1)
-    }
-    const second = granted(await pair.refresh(first.refreshToken))
-    expect(await pair.introspect(second.accessToken)).toEqual({ active: false })
-    expect(await inner.pair.refresh(second.refreshToken)).toBe('ended')
-  })
-
   test('a failure half way leaves no refresh token that works, and the next try finishes it', async () => {
     const { pair, clock, again, revocations } = world()
     const tokens = await pair.issue({ userId: 'ann' })
