@@ -17,5 +17,10 @@ export function sign(key: KeyObject | Uint8Array, header: object | string, paylo
   const part = (value: object | string | Buffer) =>
     base64url(typeof value === 'string' || Buffer.isBuffer(value) ? value : JSON.stringify(value))
   const signed = `${part(header)}.${part(payload)}`
-  return `${signed}.${createHmac('sha256', key).update(signed).digest('base64url')}`
+  return `${signed}.${mac(key, signed)}`
+}
+
+/** HMAC-SHA-256. */
+export function mac(key: KeyObject | Uint8Array, signed: string): string {
+  return createHmac('sha256', key).update(signed).digest('base64url')
 }

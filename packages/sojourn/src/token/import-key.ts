@@ -36,8 +36,8 @@ export function importKey({ algorithm, key, id }: SigningKeyInput): SigningKey {
   if (isJwk(key)) checkPurpose(algorithm, key)
   const found = SECRET_BYTES[algorithm] ? secretHalf(algorithm, key) : halves(algorithm, key)
   const name = id ?? thumbprint(found.public)
-  if (!/^[\w.~-]{1,64}$/.test(name))
-    throw new TypeError('signing keys: an `id` is 1 to 64 letters, digits, "-", "_", "." and "~"')
+  if (!/^[!-~]{1,128}$/.test(name))
+    throw new TypeError('signing keys: an `id` is 1 to 128 characters of ASCII that show, without spaces')
   return { id: name, algorithm, ...found }
 }
 

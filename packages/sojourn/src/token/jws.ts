@@ -22,6 +22,14 @@ export interface SigningKey {
 /** Why a token was not even looked into. */
 export type JwsRefusal = 'malformed' | 'forged'
 
+/** What was signed, and by which key. */
+export interface Signed {
+  /** The header's `typ`, in small letters and without `application/`. */
+  readonly type: string | undefined
+  readonly payload: Buffer
+  readonly key: SigningKey
+}
+
 /** What a verified token says. */
 export interface Jws {
   readonly claims: Record<string, unknown>
@@ -31,7 +39,7 @@ export interface Jws {
 /** What a header may say. */
 interface Header {
   readonly alg: string
-  readonly typ: string
+  readonly typ: string | undefined
   readonly kid: string | undefined
 }
 
@@ -51,24 +59,31 @@ export function signJws(key: SigningKey, type: string, claims: object): string {
   return `${signed}.${signature(key, key.private, signed)}`
 }
 
-/**
- * The claims of a token that one of `keys` signed as `type`, or why not. Nothing in it is looked at before the
- * signature is verified, but for its header (ASVS 9.1.1). Never throws for what a stranger sent.
- */
+/** The claims of a token that one of `keys` signed as `type`, or why not. Never throws for what a stranger sent. */
 export function openJws(token: string, keys: readonly SigningKey[], type: string): Jws | JwsRefusal {
+  const signed = verifyJws(token, keys)
+  if (typeof signed === 'string') return signed
+  const claims = signed.type === type ? strictObject(signed.payload) : undefined
+  return claims ? { claims, key: signed.key } : 'malformed'
+}
+
+/**
+ * What one of `keys` signed, whatever it is, or why not. Nothing of a token but its header is looked at before the
+ * signature is verified (ASVS 9.1.1). Never throws for what a stranger sent.
+ */
+export function verifyJws(token: string, keys: readonly SigningKey[]): Signed | JwsRefusal {
   if (token.length > LONGEST) return 'malformed'
   const dot = token.indexOf('.')
   const end = token.indexOf('.', dot + 1)
   if (dot < 0 || end < 0 || token.indexOf('.', end + 1) >= 0) return 'malformed'
   const spelled = token.slice(0, dot)
   const header = headers.get(spelled) ?? readHeader(spelled)
-  if (header?.typ !== type) return 'malformed'
+  if (!header) return 'malformed'
   const key = choose(header, keys)
   if (!key || !isSigned(key, token.slice(0, end), token.slice(end + 1))) return 'forged'
   remember(spelled, header)
   const payload = canonical(token.slice(dot + 1, end))
-  const claims = payload && strictObject(payload)
-  return claims ? { claims, key } : 'malformed'
+  return payload ? { type: header.typ, payload, key } : 'malformed'
 }
 
 /** The key id that a token names, before anything of it is believed: to look for the key, and for nothing else. */
@@ -83,8 +98,7 @@ function readHeader(spelled: string): Header | undefined {
   for (const [name, value] of Object.entries(found))
     if (!HEADER_MEMBERS.has(name) || typeof value !== 'string') return undefined
   const { alg, typ, kid } = found as Record<string, string>
-  if (alg === undefined || typ === undefined) return undefined
-  return { alg, kid, typ: typ.toLowerCase().replace(/^application\//, '') }
+  return alg === undefined ? undefined : { alg, kid, typ: typ?.toLowerCase().replace(/^application\//, '') }
 }
 
 /** Only what came with a good signature: a stranger's headers push out nobody's. */
