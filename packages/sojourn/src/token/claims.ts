@@ -38,8 +38,7 @@ export function registered(
   { issuer, audience }: Expected,
   now: number,
 ): Registered | Refusal {
-  const { iss, aud, sub, sid, jti, exp, iat, nbf = 0, auth_time: authTime = 0 } = claims
-  const id = sid ?? jti
+  const { iss, aud, sub, jti, sid: id = jti, exp, iat, nbf = 0, auth_time: authTime = 0 } = claims
   if (iss !== issuer || !isFor(aud, audience)) return 'malformed'
   if (typeof sub !== 'string' || sub === '') return 'malformed'
   if (id !== undefined && (typeof id !== 'string' || id === '')) return 'malformed'
