@@ -26,10 +26,10 @@ export const DEFAULT_REMEMBER: Timeouts = { idle: 14 * DAY, absolute: 30 * DAY }
 /** The timeouts of an option. Throws a `TypeError` for what would end at once, or never (A-86). */
 export function resolveTimeouts(option: string, value: Timeouts | TimeoutPreset): Timeouts {
   if (typeof value === 'string') {
-    const preset = PRESETS[value]
-    if (!preset)
+    // Asked of the table alone: the times of an inherited name would be none, and end nothing.
+    if (!Object.hasOwn(PRESETS, value))
       throw new TypeError(`${option}: there is no preset "${value}"; use "aal1", "aal2", "aal3" or { idle, absolute }`)
-    return preset
+    return PRESETS[value]
   }
   const { idle, absolute } = value
   for (const [name, ms] of Object.entries({ idle, absolute })) {

@@ -78,11 +78,23 @@ export class Ledger {
     const { state, refused } = draft
     // Under its new identifier, which is not known here, the session would live on: better said than done by half.
     if (refused === 'replaced') throw conflict()
-    if (state && (yield* this.#end(state.id, state.record))) {
-      this.#context.emit({ type: 'ended', id: state.id, userId: state.record.userId, reason: 'logout' })
+    if (draft.changed) {
+      const minted = draft.minted ?? this.#mint(false)
+      return yield* this.#orUndo(minted.id, this.#goOn({ ...draft, refused: undefined, minted }, now))
     }
-    if (draft.changed) return yield* this.create({ ...draft, refused: undefined }, now)
+    yield* this.#leave(state)
     return refused === 'absent' ? KEEP : CLEAR
+  }
+
+  *#goOn(guest: Draft, now: number): Flow<Outcome> {
+    const outcome = yield* this.create(guest, now)
+    yield* this.#leave(guest.state)
+    return outcome
+  }
+
+  *#leave(state: State | undefined): Flow<void> {
+    if (state && (yield* this.#end(state.id, state.record)))
+      this.#context.emit({ type: 'ended', id: state.id, userId: state.record.userId, reason: 'logout' })
   }
 
   /** Ends a session by its handle. Throws `ERR_CONFLICT` where it got another one just now. Two store calls. */
