@@ -4,6 +4,7 @@
  */
 import type { HttpBindings } from '@hono/node-server'
 import { Hono, type MiddlewareHandler } from 'hono'
+import { cors } from 'hono/cors'
 import { secureHeaders } from 'hono/secure-headers'
 import { bounded, MAX_BODY } from './body.js'
 import type { Config } from './config.js'
@@ -17,7 +18,7 @@ export interface AppParts {
   /** The routes, with sessions. */
   readonly handle: (request: Request, peer: Peer) => Response | Promise<Response>
   readonly health: Health
-  readonly config: Pick<Config, 'origin' | 'trustProxy'>
+  readonly config: Pick<Config, 'origin' | 'trustProxy' | 'allowedOrigins'>
   readonly log: Logger
 }
 
@@ -34,6 +35,7 @@ export function createApp({ handle, health, config, log }: AppParts): Hono<Env> 
     if (health.draining) c.header('connection', 'close')
   })
   app.use(logged(log), hardened())
+  if (config.allowedOrigins) crossOrigin(app, config.allowedOrigins)
   healthRoutes(app, health)
   refuseOtherMethods(app)
   app.all('*', async (c) => {
@@ -46,6 +48,19 @@ export function createApp({ handle, health, config, log }: AppParts): Hono<Env> 
     return failure(c, 500, 'Something went wrong on our side.')
   })
   return app
+}
+
+/** Their pages send a token and no cookie: what a browser attaches on its own stays with the site itself. */
+function crossOrigin(app: Hono<Env>, origins: readonly string[]): void {
+  const allowed = cors({
+    origin: [...origins],
+    allowMethods: ['GET', 'POST', 'DELETE'],
+    allowHeaders: ['Authorization', 'Content-Type'],
+    exposeHeaders: ['Session-Token', 'WWW-Authenticate', 'Retry-After'],
+    maxAge: 600,
+  })
+  app.use('/api/*', allowed)
+  app.use('/.well-known/*', allowed)
 }
 
 function logged(log: Logger): MiddlewareHandler<Env> {

@@ -11,6 +11,8 @@ export interface Config {
   readonly origin: string | undefined
   /** Absolute path of the data folder. */
   readonly data: string
+  /** Origins whose pages may call the API with tokens; absent where there are none. */
+  readonly allowedOrigins: readonly string[] | undefined
   readonly store: 'sqlite' | 'memory'
   /** How a session becomes a credential. */
   readonly strategy: 'opaque' | 'sealed' | 'jwt'
@@ -46,6 +48,14 @@ export const settings: readonly Setting[] = [
     undefined,
     'public origin, such as https://shop.example',
     origin,
+  ),
+  setting(
+    'allowedOrigins',
+    '--allowed-origins <urls>',
+    'SOJOURN_ALLOWED_ORIGINS',
+    undefined,
+    'other origins whose pages may call the API, with commas between',
+    (text) => [...new Set(text.split(',').map((part) => origin(part.trim())))],
   ),
   setting('data', '--data <folder>', 'SOJOURN_DATA', './data', 'folder for accounts, sessions and keys', (text) =>
     resolve(text),
@@ -132,7 +142,7 @@ function host(text: string): string {
 
 function origin(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url === undefined || url.origin !== text.toLowerCase()) {
+  if (url === undefined || url.origin !== text.toLowerCase() || text.includes('*')) {
     throw new TypeError(
       'is not an origin; write scheme and host, and the port if it is unusual, without a slash at the end',
     )

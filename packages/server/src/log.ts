@@ -49,8 +49,15 @@ export function logEvents(log: Logger): (event: SessionEvent) => void {
       case 'refused': {
         const crossOrigin = event.reason === 'cross-origin' || event.reason === 'csrf-token'
         const stale = event.reason === 'expired' || event.reason === 'ended'
-        const name = crossOrigin ? 'malicious_csrf' : stale ? 'session_use_after_expire' : 'session_refused'
-        return log.warn({ event: name, reason: event.reason, ip: event.ip })
+        const replayed = event.reason === 'replayed'
+        const name = crossOrigin
+          ? 'malicious_csrf'
+          : replayed
+            ? 'authn_token_reuse'
+            : stale
+              ? 'session_use_after_expire'
+              : 'session_refused'
+        return log.warn({ event: name, reason: event.reason, session: event.id, user: event.userId, ip: event.ip })
       }
       case 'fault':
         return log.error({ event: 'sys_fault', code: event.code, detail: event.message })

@@ -2,7 +2,7 @@
 import { STATUS_CODES } from 'node:http'
 import { HTTPException } from 'hono/http-exception'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import { problem as details } from 'sojourn'
+import { challenge, problem as details } from 'sojourn'
 import type { Reason, Refused } from './services.js'
 
 /** A response that says what went wrong. */
@@ -33,6 +33,7 @@ export const statusOf: Readonly<Record<Reason, ContentfulStatusCode>> = {
 /** The answer to a refused operation. */
 export function refusal(refused: Refused): Response {
   const headers: Record<string, string> = {}
+  if (statusOf[refused.reason] === 401) headers['www-authenticate'] = challenge({ refused: undefined })
   if (refused.retryAfter !== undefined) headers['retry-after'] = String(refused.retryAfter)
   return problem(statusOf[refused.reason], refused.message, headers)
 }

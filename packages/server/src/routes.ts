@@ -1,19 +1,31 @@
 /** Everything that answers with the session at hand: the API and the pages, and what they say to what they do not know. */
-import { type Context, type Env, Hono } from 'hono'
+import { type Context, type Env, Hono, type MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
-import { Fault } from 'sojourn'
+import { challenge, Fault } from 'sojourn'
 import { accountCalls } from './api/accounts.js'
+import { keyCalls } from './api/keys.js'
 import { sessionCalls } from './api/sessions.js'
 import { shopCalls } from './api/shop.js'
+import { tokenCalls } from './api/tokens.js'
 import { isDatabaseError } from './database.js'
 import type { Logger } from './log.js'
+import { isBearer } from './operations/visits.js'
 import { errorPage, pages } from './pages/index.js'
 import { problem } from './problem.js'
 import type { Services } from './services.js'
+import type { Strategies } from './strategies.js'
 
 /** The routes of the server. */
-export function createRoutes(services: Services, log: Logger): Hono {
+export function createRoutes(
+  services: Services,
+  log: Logger,
+  { pair, verifiers }: Pick<Strategies, 'pair' | 'verifiers'>,
+): Hono {
   const app = new Hono()
+  // Before the next line: whoever renews a token may well send the one that has run out along.
+  tokenCalls(app, services, pair)
+  keyCalls(app, verifiers)
+  app.use('/api/*', refuseDeadTokens(services))
   for (const calls of [accountCalls, sessionCalls, shopCalls]) calls(app, services)
   app.route('/', pages(services))
   refuseOtherMethods(app)
@@ -34,9 +46,21 @@ export function createRoutes(services: Services, log: Logger): Hono {
   return app
 }
 
+/** A token that opens nothing is said to be one, and who sent it is not taken for a guest (RFC 6750, 3.1). */
+function refuseDeadTokens(services: Services): MiddlewareHandler {
+  return async (c, next) => {
+    if (!isBearer(c.req.raw)) return next()
+    const { session } = await services.visit(c.req.raw)
+    if (session.refused === undefined || session.refused === 'absent') return next()
+    return failure(c, 401, 'This token opens nothing; refresh it, or sign in.', {
+      'www-authenticate': challenge(session),
+    })
+  }
+}
+
 /** What cannot be answered: problem details under `/api/`, a page elsewhere. */
 export function failure(c: Context, status: number, message: string, headers: Record<string, string> = {}): Response {
-  if (/^\/(?:api(?:\/|$)|healthz$|readyz$)/.test(c.req.path)) return problem(status, message, headers)
+  if (/^\/(?:api(?:\/|$)|\.well-known\/|healthz$|readyz$)/.test(c.req.path)) return problem(status, message, headers)
   const html = { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }
   return new Response(errorPage(status, message), { status, headers: { ...html, ...headers } })
 }

@@ -3,7 +3,7 @@ import type { Server } from 'node:http'
 import { type AddressInfo, isIPv6 } from 'node:net'
 import { join } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
-import { createSessions, type UserStore } from 'sojourn'
+import { cookie, createSessions, header, type UserStore } from 'sojourn'
 import { fetch } from 'sojourn/adapter/fetch'
 import { memory } from 'sojourn/store/memory'
 import { sqlite } from 'sojourn/store/sqlite'
@@ -58,15 +58,18 @@ export async function start(config: Config, options: StartOptions = {}): Promise
       ? memory({ clock })
       : sqlite(join(config.data, 'sessions.db'), { durability: 'full', clock, ...(table ? { table } : {}) })
   const store = open()
-  const ways = createStrategies(config.strategy, store, open, config.origin ?? 'https://localhost', clock)
+  const ways = createStrategies({ config, keys, store, open, clock })
   const sessions = createSessions<ShopData>({
     keys,
     strategy: ways.strategy,
+    transport: [cookie(), header()],
+    csrf: { trusted: config.allowedOrigins ?? [] },
     initial: () => ({ cart: EMPTY }),
     ...(config.origin === undefined ? {} : { origin: config.origin }),
     clock,
   })
   sessions.on(logEvents(log))
+  ways.pair.on(logEvents(log))
 
   const accounts = createAccounts(database, clock)
   const throttle = createThrottle(database, clock)
@@ -79,6 +82,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     visit: visits.open,
     ...authenticationOperations({
       sessions,
+      pair: ways.pair,
       accounts,
       passwords,
       throttle,
@@ -89,7 +93,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     ...deviceOperations(sessions),
     ...cartOperations(carts),
   }
-  const routes = createRoutes(services, log)
+  const routes = createRoutes(services, log, ways)
   const peer = { peer: (_: Request, peer: Peer) => peer }
   const answer = (request: Request, peer: Peer) => {
     visits.meet(request, peer)

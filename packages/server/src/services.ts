@@ -19,6 +19,7 @@
  * methods (405 with `Allow`) and unknown paths (404) are answered by the app for the pages too, with `errorPage`.
  */
 import type { Device, Session } from 'sojourn'
+import type { Tokens } from 'sojourn/token/pair'
 
 /** What a session holds here. A cart is here only for as long as its owner is a guest. */
 export interface ShopData {
@@ -47,6 +48,8 @@ export interface Visit {
   readonly user: User | undefined
   /** The client's address, as far as the configuration says whom to believe. */
   readonly ip: string
+  /** The request brought its credential in the header `Authorization`, as programs do. */
+  readonly bearer: boolean
 }
 
 /** A thing for sale. */
@@ -139,9 +142,14 @@ export interface Services {
     visit: Visit,
     input: { username: string; password: string; remember: boolean },
   ): Promise<Result<User, 'credentials' | 'throttled' | 'busy'>>
+  /** As `signIn`, for a client that keeps its tokens itself: the session of the visit is left as it is. */
+  issueTokens(
+    visit: Visit,
+    input: { username: string; password: string; device: Device },
+  ): Promise<Result<Tokens, 'credentials' | 'throttled' | 'busy'>>
   /** Does nothing to a guest. */
   signOut(visit: Visit): void
-  /** Renews this session and ends the user's others. */
+  /** Renews this session and ends the user's others; a visit by token is ended like the others. */
   changePassword(
     visit: Visit,
     input: { current: string; next: string },

@@ -1,45 +1,62 @@
 /**
  * How sessions are kept, by one setting: the chosen way issues, the others are still read, so that a change of the
  * setting logs nobody out. In the stateless ways one row is written at a login, for the list of devices and for ending
- * them; on a request no store is asked.
+ * them; on a request no store is asked. Token pairs are kept beside them, and are devices like any other.
  */
-import { jwt, opaque, type StrategyFactory, sealed, type UserStore } from 'sojourn'
-import { type Revocations, revocations } from 'sojourn/token/revocation'
+import { jwt, type Key, opaque, type StrategyFactory, sealed, type UserStore } from 'sojourn'
+import type { SigningKey } from 'sojourn/token/jws'
+import { type TokenPair, tokenPair } from 'sojourn/token/pair'
+import { revocations } from 'sojourn/token/revocation'
+import { signingRing } from 'sojourn/token/signing-keys'
 import type { Config } from './config.js'
+import { loadSigningKeys } from './keys-file.js'
 
 /** The strategies, and what they share. */
 export interface Strategies {
   /** For `createSessions`: the first issues. */
   readonly strategy: readonly StrategyFactory[]
-  readonly revocations: Revocations
+  /** Its access tokens are sessions of the `jwt` strategy, whichever issues. */
+  readonly pair: TokenPair
+  /** What others verify them with, at this moment. */
+  readonly verifiers: () => readonly SigningKey[]
   close(): Promise<void>
+}
+
+/** What strategies are made of. */
+export interface StrategyParts {
+  readonly config: Pick<Config, 'strategy' | 'origin' | 'data'>
+  readonly keys: Key[]
+  /** The store of records. */
+  readonly store: UserStore
+  /** Another store, of one table each. */
+  readonly open: (table: string) => UserStore
+  readonly clock: () => number
 }
 
 /** How long a sealed or signed session can outlive its end in another process of this server, milliseconds. */
 const WITHIN = 5_000
 
-/** `open` opens the store of records, of one table each. */
-export function createStrategies(
-  kind: Config['strategy'],
-  store: UserStore,
-  open: (table: string) => UserStore,
-  issuer: string,
-  clock: () => number,
-): Strategies {
+/** Puts the strategies together. Makes the key that signs tokens where there is none. */
+export function createStrategies({ config, keys, store, open, clock }: StrategyParts): Strategies {
+  const signing = signingRing(loadSigningKeys(config.data, clock()))
   const ended = open('sojourn_revocations')
-  const shared = { revocations: revocations({ store: ended, within: WITHIN, clock }), devices: open('sojourn_devices') }
+  const devices = open('sojourn_devices')
+  const shared = { revocations: revocations({ store: ended, within: WITHIN, clock }), devices }
+  const issuer = config.origin ?? 'https://localhost'
+  const access = { issuer, audience: issuer, keys: signing }
   const stored = opaque({ store })
   const inClient = sealed(shared)
   // Only users have claims to sign: a guest's cart is sealed until they sign in.
-  const signed = jwt({ ...shared, issuer, audience: issuer })
+  const signed = jwt({ ...shared, ...access })
   const order = {
     opaque: [stored, inClient, signed],
     sealed: [inClient, stored, signed],
     jwt: [signed, inClient, stored],
   }
   return {
-    strategy: order[kind],
-    revocations: shared.revocations,
+    strategy: order[config.strategy],
+    pair: tokenPair({ keys, store: devices, revocations: shared.revocations, access, clock }),
+    verifiers: () => signing.accepted(clock()),
     async close() {
       shared.revocations.close()
       await ended.close?.()

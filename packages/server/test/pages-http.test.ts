@@ -236,7 +236,7 @@ describe('what is sent', () => {
     const notices = { flashed: () => undefined }
     for (const visit of [() => Promise.reject(down), async () => ({ session, notices, user: undefined, ip: '' })]) {
       const services = { visit, products: [], cart: () => [] } as unknown as Services
-      const response = await createRoutes(services, log).request('/')
+      const response = await createRoutes(services, log, {} as never).request('/')
       expect(response.status).toBe(503)
       expect(response.headers.get('content-type')).toBe('text/html; charset=utf-8')
       expect(response.headers.get('retry-after')).toBe('1')

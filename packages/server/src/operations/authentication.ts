@@ -1,11 +1,12 @@
 /** Signing up, signing in, and changing the password: the three places where a password is looked at. */
 import type { Sessions } from 'sojourn'
+import type { TokenPair } from 'sojourn/token/pair'
 import { type Accounts, type Credentials, checkUsername, nameOf } from '../accounts.js'
 import { Busy } from '../gate.js'
 import type { Logger } from '../log.js'
 import type { Passwords } from '../password.js'
 import { checkPassword } from '../password-rules.js'
-import type { Refused, Result, Services, ShopData } from '../services.js'
+import type { Refused, Result, Services, ShopData, User } from '../services.js'
 import type { Throttle } from '../throttle.js'
 import type { Merge } from './cart.js'
 import { GUEST } from './devices.js'
@@ -13,6 +14,7 @@ import { GUEST } from './devices.js'
 /** What authentication is made of. */
 export interface AuthenticationParts {
   readonly sessions: Sessions<ShopData>
+  readonly pair: TokenPair
   readonly accounts: Accounts
   readonly passwords: Passwords
   readonly throttle: Throttle
@@ -24,8 +26,8 @@ export interface AuthenticationParts {
 /** The operations that look at a password. */
 export function authenticationOperations(
   parts: AuthenticationParts,
-): Pick<Services, 'passwordMin' | 'signUp' | 'signIn' | 'changePassword'> {
-  const { sessions, accounts, passwords, throttle, merge, passwordMin, log } = parts
+): Pick<Services, 'passwordMin' | 'signUp' | 'signIn' | 'issueTokens' | 'changePassword'> {
+  const { sessions, pair, accounts, passwords, throttle, merge, passwordMin, log } = parts
 
   /** The account that name and password fit. Costs one hash whether or not there is such a name. */
   const verified = async (username: string, password: string): Promise<Credentials | undefined> => {
@@ -57,6 +59,19 @@ export function authenticationOperations(
   const hashed = (password: string) =>
     orBusy(async () => ({ ok: true as const, value: await passwords.hash(password) }))
 
+  /** A login that may go on: whose it is. */
+  const proven = async (
+    input: Parameters<typeof authenticate>[1],
+  ): Promise<Result<User, 'credentials' | 'throttled' | 'busy'>> => {
+    const found = await authenticate('login', input)
+    if (!found.ok) return found
+    const { user, hash } = found.value
+    log.info({ event: 'authn_login_success', user: user.id, ip: input.ip })
+    const newer = passwords.isOutdated(hash) ? await hashed(input.password) : undefined
+    if (newer?.ok) accounts.replacePassword(user.id, hash, newer.value)
+    return { ok: true, value: user }
+  }
+
   return {
     passwordMin,
 
@@ -74,18 +89,20 @@ export function authenticationOperations(
     },
 
     async signIn({ session, ip }, { username, password, remember }) {
-      const found = await authenticate('login', { username, password, ip })
+      const found = await proven({ username, password, ip })
       if (!found.ok) return found
-      const { user, hash } = found.value
-      log.info({ event: 'authn_login_success', user: user.id, ip })
-      const newer = passwords.isOutdated(hash) ? await hashed(password) : undefined
-      if (newer?.ok) accounts.replacePassword(user.id, hash, newer.value)
+      const user = found.value
       merge(session, user)
       session.login(user.id, { persistent: remember })
-      return { ok: true, value: user }
+      return found
     },
 
-    async changePassword({ session, user, ip }, { current, next }) {
+    async issueTokens({ ip }, { username, password, device }) {
+      const found = await proven({ username, password, ip })
+      return found.ok ? { ok: true, value: await pair.issue({ userId: found.value.id, device }) } : found
+    },
+
+    async changePassword({ session, user, ip, bearer }, { current, next }) {
       if (!user) return GUEST
       const found = await authenticate('password_change', { username: user.username, password: current, ip })
       if (!found.ok) return found
@@ -96,9 +113,15 @@ export function authenticationOperations(
       // Of two changes that were made with the same old password, one has come too late.
       if (!accounts.replacePassword(user.id, found.value.hash, hash.value)) return WRONG
       log.info({ event: 'authn_password_change', user: user.id, ip })
-      // Under the old id, as the store knows no other before the commit.
-      await sessions.endAll(user.id, { except: session.id! })
-      session.rotate()
+      if (bearer) {
+        // A copy of a token pair is renewed like the original: nothing but a new login tells the two apart.
+        await sessions.endAll(user.id)
+        session.logout()
+      } else {
+        // Under the old id, as the store knows no other before the commit.
+        await sessions.endAll(user.id, { except: session.id! })
+        session.rotate()
+      }
       return { ok: true, value: undefined }
     },
   }

@@ -22,6 +22,13 @@ export interface Visits {
   open(request: Request): Promise<Visit>
 }
 
+/** Whether a request brings its credential in the header `Authorization`. */
+export function isBearer(request: Request): boolean {
+  return /^bearer(?: |$)/i.test(request.headers.get('authorization') ?? '')
+}
+
+const SILENT: Visit['notices'] = { flash: () => {}, flashed: () => undefined, commit: () => {} }
+
 /** Opens visits. A guest's cart that came through a login is brought home on the way. */
 export function createVisits({ sessions, notices, accounts, merge }: VisitParts): Visits {
   const ips = new WeakMap<Request, string>()
@@ -30,7 +37,10 @@ export function createVisits({ sessions, notices, accounts, merge }: VisitParts)
     const session = await sessions.of(request)
     const user = session.userId === undefined ? undefined : accounts.find(session.userId)
     if (user) merge(session, user)
-    return { session, user, notices: await notices.of(request), ip: ips.get(request) ?? '' }
+    const bearer = isBearer(request)
+    // A token is fixed, and whoever brings one shows no pages.
+    const told = bearer ? SILENT : await notices.of(request)
+    return { session, user, notices: told, ip: ips.get(request) ?? '', bearer }
   }
   return {
     meet: (request, peer) => void ips.set(request, peer.ip),
