@@ -1,9 +1,8 @@
 import fc from 'fast-check'
 import { acceptNoRevocation } from 'sojourn'
 import { type TokenEndpointOptions, tokenEndpoints } from 'sojourn/token/endpoints'
-import type { TokenPairOptions } from 'sojourn/token/pair'
 import { describe, expect, test } from 'vitest'
-import { ACCESS, granted, MINUTE, SECOND, world } from './fixtures/pair.js'
+import { ACCESS, granted, MINUTE, SECOND, type WorldOptions, world } from './fixtures/pair.js'
 import { gated } from './helpers.js'
 
 const URL_ = 'https://shop.example/api/token'
@@ -22,7 +21,7 @@ function post(body: BodyInit | Record<string, string> | undefined, headers: Reco
   })
 }
 
-function place(options: TokenEndpointOptions = {}, pairOptions: Partial<TokenPairOptions> = {}) {
+function place(options: TokenEndpointOptions = {}, pairOptions: WorldOptions = {}) {
   const one = world(pairOptions)
   const endpoints = tokenEndpoints(one.pair, options)
   const refresh = (token: string, more: Record<string, string> = {}) =>

@@ -2,9 +2,9 @@
 import { createSessions, jwt, opaque, type SessionsOptions, type StrategyFactory } from 'sojourn'
 import { fetch } from 'sojourn/adapter/fetch'
 import { memory } from 'sojourn/store/memory'
-import type { TokenPairOptions, Tokens } from 'sojourn/token/pair'
+import type { Tokens } from 'sojourn/token/pair'
 import { describe, expect, test } from 'vitest'
-import { ACCESS, DAY, granted, KEYS, MINUTE, SECOND, type World, world } from './fixtures/pair.js'
+import { ACCESS, DAY, granted, KEYS, MINUTE, SECOND, type World, type WorldOptions, world } from './fixtures/pair.js'
 import { gated } from './helpers.js'
 
 interface View {
@@ -30,7 +30,7 @@ function app(one: World, strategy: StrategyFactory | StrategyFactory[], options:
   return { sessions, send, see }
 }
 
-function shop(options: Partial<TokenPairOptions> = {}, more: SessionsOptions<object> = {}) {
+function shop(options: WorldOptions = {}, more: SessionsOptions<object> = {}) {
   const one = world(options)
   const { encrypt = false, claims } = options.access ?? {}
   const access = { ...ACCESS, encrypt, ...(claims ? { claims } : {}) }

@@ -281,7 +281,22 @@ describe('forgeries', () => {
     const { pair, store } = world()
     const tokens = await pair.issue({ userId: 'ann' })
     const record = (await store.get(tokens.id))!
-    const texts = ['-', '', '{}', '{"family":{}}', '{"family":null}', '[]', 'null', record.data.slice(0, -9)]
+    const { family, data } = JSON.parse(record.data)
+    const changed = (more: object) => JSON.stringify({ family: { ...family, ...more }, data })
+    const texts = [
+      JSON.stringify({ family }),
+      '-',
+      '',
+      '{}',
+      '{"family":{}}',
+      '{"family":null}',
+      '[]',
+      'null',
+      record.data.slice(0, -9),
+      changed({ scope: 1 }),
+      changed({ previous: {} }),
+      changed({ generation: '1' }),
+    ]
     for (const [i, data] of texts.entries()) {
       await store.delete(tokens.id)
       await store.set(tokens.id, { ...record, data, version: i + 1 }, 0)

@@ -43,8 +43,9 @@ export function familyOf(id: string, record: SessionRecord): Family | undefined 
   try {
     const { family, data } = JSON.parse(record.data) as { family: Omit<FamilyContent, 'data'>; data: object }
     const numbers = [family.generation, family.issuedAt, record.createdAt, record.seenAt, record.expiresAt]
-    const texts = [family.key, family.seed, family.current]
+    const texts = [family.key, family.seed, family.current, family.previous ?? '', family.scope ?? '']
     if (!numbers.every(Number.isFinite) || !texts.every((text) => typeof text === 'string')) return undefined
+    if (typeof data !== 'object' || data === null) return undefined
     return { id, userId, record, content: { ...family, data: data as Record<string, unknown> } }
   } catch {
     return undefined

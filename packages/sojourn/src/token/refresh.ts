@@ -60,7 +60,7 @@ export class Families {
     this.#context = context
   }
 
-  /** A new family. Store calls: 1, one or two for revocations, two or three for a limit. */
+  /** A new family. Store calls: 1, one or two for revocations, and one or two for a limit. */
   *begin({ userId, scope, device, persistent, data = {} }: PairLogin, now: number): Flow<Grant> {
     const { tokens, revocations, limits, emit } = this.#context
     const id = randomText(32)
