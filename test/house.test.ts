@@ -44,10 +44,14 @@ const LAW: Record<string, readonly string[]> = {
 /** Folders that no subpath leads to: what the exported ones are made of. */
 const INTERNAL = ['crypto', 'http', 'ledger']
 
-/** Those that build on others: Express's request is Node's, and the refresh token of the endpoints travels in a cookie. */
+/**
+ * Those that build on others: Express's request is Node's, the refresh token of the endpoints travels in a cookie, and
+ * a ticket stands for a session.
+ */
 const BUILDS_ON: Record<string, readonly string[]> = {
   'adapter/express': ['adapter/node'],
   'token/endpoints': ['guard/csrf', 'transport/cookie'],
+  'token/ticket': ['sessions', 'session', 'visit', 'own-path', 'challenge'],
 }
 
 const below = (file: string): string => file.slice(LIBRARY.length + 1).replace(CODE, '')

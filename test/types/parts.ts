@@ -1,9 +1,12 @@
 /** What fits together and what does not: stores, strategies, transports, adapters. Compiled, never run. */
 import {
+  acceptCredentialsInUrls,
   acceptNoRevocation,
   cookie,
   createSessions,
+  header,
   opaque,
+  query,
   type SessionRecord,
   type Store,
   sealed,
@@ -73,6 +76,17 @@ export function aStatelessSessionCanBeEndedOrSaysThatItCannot(weak: Store): void
   revocations({ store: weak })
   // @ts-expect-error: nor can it list devices
   sealed({ revocations: acceptNoRevocation, devices: weak })
+}
+
+export function aCredentialTravelsInSeveralWays(): void {
+  createSessions({ transport: header({ name: 'X-Session-Id' }) })
+  createSessions({ transport: [cookie(), header(), query({ risk: acceptCredentialsInUrls })] })
+  // @ts-expect-error: credentials in URLs are asked for by what they cost
+  query()
+  // @ts-expect-error: which only the symbol says
+  query({ risk: true })
+  // @ts-expect-error: a header has no path
+  header({ path: '/' })
 }
 
 export function impossibleParts(): void {

@@ -1,55 +1,22 @@
-import { createHash, randomBytes } from 'node:crypto'
-import { createServer, type IncomingMessage, type Server } from 'node:http'
-import { type AddressInfo, connect, type Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
+import { createHash } from 'node:crypto'
 import {
   acceptNoRevocation,
   generateSecret,
-  header,
   jwt,
   opaque,
   type Refusal,
+  type SessionRecord,
   type StrategyFactory,
   sealed,
   type UserStore,
 } from 'sojourn'
-import { fetch } from 'sojourn/adapter/fetch'
-import { node } from 'sojourn/adapter/node'
 import { memory } from 'sojourn/store/memory'
 import { type ManualClock, manualClock } from 'sojourn/testing/clock'
 import { revocations } from 'sojourn/token/revocation'
 import { type Redeemed, tickets } from 'sojourn/token/ticket'
 import { describe, expect, test } from 'vitest'
-import { App, counted, gated, ORIGIN } from './helpers.js'
-
-const PLAIN = { headers: {} }
-const PATH = '/live'
-
-interface Options {
-  clock?: ManualClock
-  store?: UserStore
-  strategy?: StrategyFactory | StrategyFactory[]
-  lifetime?: number
-  header?: boolean
-}
-
-function world({ clock = manualClock(), store = memory({ clock }), lifetime, ...options }: Options = {}) {
-  const { strategy = opaque({ store }) } = options
-  const transport = options.header ? { transport: header() } : {}
-  const app = new App({ clock, store, strategy, initial: () => ({ cart: [], count: 0 }), ...transport })
-  const ticket = tickets({ sessions: app.sessions, store, ...(lifetime === undefined ? {} : { lifetime }) })
-  const login = async (user = 'ann') => {
-    const { given } = await app.request('', (session) => session.login(user))
-    return given!
-  }
-  const issue = async (cookie: string, path = PATH) =>
-    (await app.request(cookie, (session) => ticket.issue(session, path))).value as string
-  const redeem = (text: unknown, path = PATH, request: Parameters<typeof ticket.redeem>[2] = PLAIN) =>
-    ticket.redeem(text, path, request)
-  return { app, clock, store, ticket, login, issue, redeem }
-}
-
-const userOf = (found: Redeemed | Refusal) => (typeof found === 'string' ? found : found.userId)
+import { PATH, PLAIN, userOf, world } from './fixtures/tickets.js'
+import { App, counted, gated } from './helpers.js'
 
 describe('a ticket', () => {
   test('opens the session that it was issued for, as it is when it is used', async () => {
@@ -182,6 +149,12 @@ describe('a ticket', () => {
   })
 })
 
+async function rows(store: UserStore): Promise<[id: string, record: SessionRecord][]> {
+  const all: [string, SessionRecord][] = []
+  for await (const row of store.list()) all.push(row)
+  return all
+}
+
 describe('what is no ticket', () => {
   test('A-05 A-06: is refused before the store is asked', async () => {
     const { app, store, login, issue } = world()
@@ -214,7 +187,7 @@ describe('what is no ticket', () => {
     const cookie = await login()
     const [name, credential] = cookie.split('=') as [string, string]
     const ticket = await issue(cookie)
-    const [{ id }] = (await app.sessions.list('ann')) as [{ id: string }]
+    const id = (await app.sessions.list('ann'))[0]!.id
     expect(await redeem(credential)).toBe('malformed')
     expect(await redeem(id)).toBe('malformed')
     expect((await app.request(`${name}=${ticket}`, (session) => session.refused)).value).toBe('malformed')
@@ -223,9 +196,9 @@ describe('what is no ticket', () => {
   test('A-10: a stolen store opens nothing, and shows nobody', async () => {
     const { store, login, issue, redeem, app } = world()
     const cookie = await login()
-    const before = new Set([...store.list()].map(([id]) => id))
+    const before = new Set((await rows(store)).map(([id]) => id))
     const text = await issue(cookie)
-    const [row] = [...store.list()].filter(([id]) => !before.has(id))
+    const [row] = (await rows(store)).filter(([id]) => !before.has(id))
     const dump = JSON.stringify(row)
     for (const secret of [text, ...text.split('.').filter((part) => part.length > 20), cookie.split('=')[1]!, 'ann'])
       expect(dump).not.toContain(secret)
@@ -309,117 +282,6 @@ describe.each(Object.keys(KINDS))('the ticket of a session that has ended, %s', 
     clock.advance(60_000)
     expect(await open.alive()).toBe(false)
     expect(app.told()).toContain('created')
-  })
-})
-
-describe('POST /ticket', () => {
-  const endpoint = async (init: RequestInit, cookie = true, options: Options = {}) => {
-    const made = world(options)
-    const handle = fetch(made.app.sessions, made.ticket.handler)
-    const headers = { ...(cookie ? { cookie: await made.login() } : {}), ...(init.headers as Record<string, string>) }
-    const response = await handle(new Request(`${ORIGIN}/api/ticket`, { method: 'POST', ...init, headers }))
-    return { ...made, response }
-  }
-  const json = { 'content-type': 'application/json' }
-
-  test('gives a ticket for the path', async () => {
-    const { response, redeem } = await endpoint({ body: '{"path":"/live"}', headers: json })
-    expect(response.status).toBe(200)
-    expect(response.headers.get('cache-control')).toMatch(/no-store/)
-    const { ticket, expires_in } = (await response.json()) as { ticket: string; expires_in: number }
-    expect(expires_in).toBe(30)
-    expect(userOf(await redeem(ticket))).toBe('ann')
-  })
-
-  test('takes a form as well', async () => {
-    const { response } = await endpoint({ body: new URLSearchParams({ path: '/live' }) })
-    expect(response.status).toBe(200)
-  })
-
-  test.each<[string, number, RequestInit, boolean]>([
-    ['another method', 405, { method: 'GET' }, true],
-    ['no path', 400, { body: '{}', headers: json }, true],
-    ['a path elsewhere', 400, { body: '{"path":"//evil.example"}', headers: json }, true],
-    ['no object', 400, { body: '[]', headers: json }, true],
-    ['a broken body', 400, { body: '{', headers: json }, true],
-    ['a body that is too long', 413, { body: 'x'.repeat(70_000), headers: json }, true],
-    ['another type', 415, { body: 'path=/live', headers: { 'content-type': 'text/plain' } }, true],
-    ['nobody', 401, { body: '{"path":"/live"}', headers: json }, false],
-    ['A-138: another site', 403, { body: 'path=/live', headers: { 'sec-fetch-site': 'cross-site' } }, true],
-  ])('%s: %i', async (_, status, init, cookie) => {
-    const { response } = await endpoint(init, cookie)
-    expect(response.status).toBe(status)
-    expect(response.headers.get('content-type')).toBe('application/problem+json')
-    expect(response.headers.get('cache-control')).toMatch(/no-store/)
-    if (status === 405) expect(response.headers.get('allow')).toBe('POST')
-    if (status === 401) expect(response.headers.get('www-authenticate')).toBe('Bearer realm="session"')
-  })
-})
-
-/** The example of docs/ticket.md: a WebSocket on node:http, by hand where a library would do it. */
-describe('4.4.2: a WebSocket', () => {
-  async function serve() {
-    const { app, ticket, login, issue } = world()
-    const sockets = new Set<{ socket: Duplex; redeemed: Redeemed }>()
-    const server = createServer((req, res) => node(app.sessions)(req, res, () => res.end('page')))
-    const refuse = (socket: Duplex, status: string) => socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\n\r\n`)
-    server.on('upgrade', async (req: IncomingMessage, socket: Duplex) => {
-      if (req.headers.origin !== ORIGIN) return refuse(socket, '403 Forbidden')
-      const { pathname, searchParams } = new URL(req.url ?? '', ORIGIN)
-      const redeemed = await ticket.redeem(searchParams.get('ticket'), pathname, req)
-      if (typeof redeemed === 'string') return refuse(socket, '401 Unauthorized')
-      const accept = createHash('sha1')
-        .update(`${req.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
-        .digest('base64')
-      socket.write(
-        `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
-      )
-      sockets.add({ socket, redeemed })
-    })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    return { app, login, issue, sockets, server }
-  }
-
-  function knock(server: Server, path: string, origin: string): Promise<{ head: string; socket: Socket }> {
-    const { port } = server.address() as AddressInfo
-    const socket = connect(port, '127.0.0.1')
-    const lines = [
-      `GET ${path} HTTP/1.1`,
-      `Host: 127.0.0.1:${port}`,
-      `Origin: ${origin}`,
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-      'Sec-WebSocket-Version: 13',
-      `Sec-WebSocket-Key: ${randomBytes(16).toString('base64')}`,
-    ]
-    socket.write(`${lines.join('\r\n')}\r\n\r\n`)
-    return new Promise((resolve, reject) => {
-      socket.once('error', reject)
-      socket.once('data', (data) => resolve({ head: String(data).split('\r\n', 1)[0]!, socket }))
-    })
-  }
-
-  test('A-123: opens with a ticket and the right origin, once, and is closed when the session ends', async () => {
-    const { app, login, issue, sockets, server } = await serve()
-    try {
-      const cookie = await login()
-      const text = await issue(cookie)
-      expect((await knock(server, `/live?ticket=${text}`, 'https://evil.example')).head).toMatch(/ 403 /)
-      expect((await knock(server, `/live?ticket=${text}`, 'null')).head).toMatch(/ 403 /)
-      expect((await knock(server, '/live', ORIGIN)).head).toMatch(/ 401 /)
-      expect((await knock(server, `/other?ticket=${text}`, ORIGIN)).head).toMatch(/ 401 /)
-      const opened = await knock(server, `/live?ticket=${text}`, ORIGIN)
-      expect(opened.head).toMatch(/ 101 /)
-      expect((await knock(server, `/live?ticket=${text}`, ORIGIN)).head).toMatch(/ 401 /)
-
-      const closed = new Promise<void>((resolve) => opened.socket.once('close', () => resolve()))
-      await app.request(cookie, (session) => session.logout())
-      for (const { socket, redeemed } of sockets) if (!(await redeemed.alive())) socket.destroy()
-      await closed
-    } finally {
-      for (const { socket } of sockets) socket.destroy()
-      server.close()
-    }
   })
 })
 

@@ -16,7 +16,7 @@ import { memory } from 'sojourn/store/memory'
 import { describe, expect, test } from 'vitest'
 import { exchange } from './exchange.js'
 
-const risk = acceptCredentialsInUrls
+const risk: typeof acceptCredentialsInUrls = acceptCredentialsInUrls
 const keys = generateSecret()
 const ours = query({ risk })
 const read = (url: string, transport = ours) => transport.read(exchange({ url }))
@@ -288,7 +288,7 @@ describe('fixation', () => {
   })
 
   test('A-03: where the session is in a cookie, the URL is not read, nor the body, nor a header', async () => {
-    const { guest, sessions: _ } = app()
+    const { guest } = app()
     const credential = (await guest()).split('=')[1]!
     const sessions = createSessions<Data>({ keys, initial: () => ({ count: 0 }) })
     let refused: string | undefined
