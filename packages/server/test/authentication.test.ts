@@ -6,8 +6,10 @@ import { authenticationOperations } from '@sojourn/server/operations/authenticat
 import { createPasswords, type Passwords } from '@sojourn/server/password'
 import type { ShopData, Visit } from '@sojourn/server/services'
 import { createThrottle } from '@sojourn/server/throttle'
-import { createSessions, generateSecret } from 'sojourn'
+import { acceptNoRevocation, createSessions, generateSecret } from 'sojourn'
 import { fetch } from 'sojourn/adapter/fetch'
+import { memory } from 'sojourn/store/memory'
+import { tokenPair } from 'sojourn/token/pair'
 import { describe, expect, test } from 'vitest'
 
 const PASSWORD = 'a few words in a row'
@@ -19,9 +21,12 @@ async function operations(watch: (passwords: Passwords) => Partial<Passwords>) {
   const accounts = createAccounts(database, Date.now)
   const real = await createPasswords()
   const user = accounts.create('ada', await real.hash(PASSWORD))!
-  const sessions = createSessions<ShopData>({ keys: generateSecret(), initial: () => EMPTY })
+  const keys = generateSecret()
+  const sessions = createSessions<ShopData>({ keys, initial: () => EMPTY })
+  const access = { issuer: 'https://shop.example', audience: 'https://shop.example' }
   const does = authenticationOperations({
     sessions,
+    pair: tokenPair({ keys, store: memory(), revocations: acceptNoRevocation, access }),
     accounts,
     passwords: { ...real, ...watch(real) },
     throttle: createThrottle(database, Date.now),
@@ -34,7 +39,7 @@ async function operations(watch: (passwords: Passwords) => Partial<Passwords>) {
     let result: T
     const handle = fetch(sessions, async (request) => {
       const session = await sessions.of(request)
-      result = await work({ session, notices: session, user: undefined, ip: '192.0.2.1' })
+      result = await work({ session, notices: session, user: undefined, ip: '192.0.2.1', bearer: false })
       return new Response()
     })
     const response = await handle(new Request('https://shop.example/', { method: 'POST' }))
