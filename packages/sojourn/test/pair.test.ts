@@ -1,7 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import { acceptNoRevocation, Fault, generateSecret, type UserStore } from 'sojourn'
 import { memory } from 'sojourn/store/memory'
+import { signJws } from 'sojourn/token/jws'
 import { type TokenPairOptions, tokenPair } from 'sojourn/token/pair'
 import { revocations as makeRevocations } from 'sojourn/token/revocation'
+import { signingRing } from 'sojourn/token/signing-keys'
 import { describe, expect, test } from 'vitest'
 import { ACCESS, DAY, granted, KEYS, MINUTE, SECOND, world } from './fixtures/pair.js'
 import { counted, gated } from './helpers.js'
@@ -255,6 +258,19 @@ describe('forgeries', () => {
     for (const text of [accessToken, id]) expect(await pair.refresh(text)).toBe('malformed')
     for (const text of [refreshToken, id]) expect(await pair.introspect(text)).toEqual({ active: false })
     expect(await pair.revoke(id)).toBe(false)
+  })
+
+  test('RV-01: a token that another issuer signed with the same key ends no family by its name', async () => {
+    const key = { algorithm: 'HS256', key: new Uint8Array(randomBytes(32)) } as const
+    const { pair, clock } = world({ access: { ...ACCESS, keys: key } })
+    const tokens = await pair.issue({ userId: 'ann' })
+    const iat = Math.floor(clock() / 1000)
+    const { issuer: iss, audience: aud } = ACCESS
+    const claims = { iss, aud, sub: 'mallory', iat, exp: iat + 60, jti: 'x', sid: tokens.id }
+    const foreign = signJws(signingRing(key).current, 'at+jwt', claims)
+    expect(await pair.introspect(foreign)).toMatchObject({ active: true, sub: 'mallory' })
+    expect(await pair.revoke(foreign)).toBe(false)
+    granted(await pair.refresh(tokens.refreshToken))
   })
 
   test('a stolen database opens nothing, nor do the keys without it', async () => {

@@ -186,12 +186,12 @@ export class TokenPair {
     const opened = this.#access.read(token, now)
     return this.#run(function* (): Flow<Introspection> {
       if (typeof opened === 'string') return { active: false }
-      const { id, issuedAt, record, claims, fixed } = opened
+      const { id, issuedAt, record, claims } = opened
       const { userId } = record
-      const family = fixed ? yield* families.find(id, now) : undefined
-      if (typeof family === 'string') return { active: false }
-      if (!fixed && (yield* wait(revocations?.fresh({ id, userId, issuedAt })))) return { active: false }
       const { ses, pair, ...others } = claims
+      const family = pair === 1 ? yield* families.find(id, now) : undefined
+      if (typeof family === 'string') return { active: false }
+      if (!family && (yield* wait(revocations?.fresh({ id, userId, issuedAt })))) return { active: false }
       return { ...others, active: true, token_type: 'Bearer' }
     })
   }
@@ -199,7 +199,7 @@ export class TokenPair {
   /** The family of an access token that is still good. */
   #idOf(token: string, now: number): string | undefined {
     const opened = this.#access.read(token, now)
-    return typeof opened !== 'string' && opened.fixed ? opened.id : undefined
+    return typeof opened !== 'string' && opened.claims.pair === 1 ? opened.id : undefined
   }
 
   /** Runs a flow; whatever failed is told to the listeners too. */
