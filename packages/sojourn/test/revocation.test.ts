@@ -148,6 +148,35 @@ test('many enders at once lose nothing', async () => {
   expect(seen.every(Boolean)).toBe(true)
 })
 
+test('fresh does not join a read that began before what was ended', async () => {
+  const inner = memory()
+  let release = (): void => {}
+  const slow: UserStore = {
+    set: (id, record, was) => inner.set(id, record, was),
+    delete: (id) => inner.delete(id),
+    list: (userId) => inner.list(userId),
+    endAll: (userId, except) => inner.endAll(userId, except),
+    async get(id) {
+      const found = inner.get(id)
+      await new Promise<void>((resolve) => {
+        release = resolve
+      })
+      return found
+    },
+  }
+  const verifier = made({ store: slow })
+  const token = { id: 'a', userId: undefined, issuedAt: 0 }
+  const before = verifier.fresh(token)
+  made({ store: inner }).end('a', Date.now() + LATER)
+  const after = verifier.fresh(token)
+  release()
+  expect(await before).toBe(false)
+  await vi.waitFor(async () => {
+    release()
+    expect(await Promise.race([after, new Promise((resolve) => setTimeout(resolve, 5, 'waiting'))])).toBe(true)
+  })
+})
+
 test('options that cannot hold are refused', () => {
   expect(() => revocations({ store: memory(), within: 1 })).toThrow(TypeError)
   expect(() => revocations({ store: memory(), within: Number.NaN })).toThrow(TypeError)

@@ -59,6 +59,7 @@ export class Revocations {
   #version = -1
   #readAt = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
+  #queued: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: RevocationOptions) {
@@ -91,7 +92,7 @@ export class Revocations {
   /** As `check`, from the store itself. One store call, two after news. */
   fresh(token: Revocable): Awaitable<boolean> {
     try {
-      const reading = this.#refresh()
+      const reading = this.#readAnew()
       return isPromise(reading)
         ? reading.then(
             () => this.#refuses(token),
@@ -160,6 +161,18 @@ export class Revocations {
     }
     this.#timer = setInterval(look, this.within / 2)
     this.#timer.unref()
+  }
+
+  /** A read that begins after the question was asked: one that is under way may have missed what was ended since. */
+  #readAnew(): Awaitable<void> {
+    if (!this.#reading) return this.#refresh()
+    this.#queued ??= this.#reading
+      .catch(() => {})
+      .then(() => {
+        this.#queued = undefined
+        return this.#refresh()
+      })
+    return this.#queued
   }
 
   #refresh(): Awaitable<void> {
