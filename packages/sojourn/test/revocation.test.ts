@@ -166,6 +166,9 @@ test('fresh does not join a read that began before what was ended', async () => 
   }
   const verifier = made({ store: slow })
   const token = { id: 'a', userId: undefined, issuedAt: 0 }
+  const first = verifier.fresh(token)
+  release()
+  expect(await first).toBe(false)
   const before = verifier.fresh(token)
   made({ store: inner }).end('a', Date.now() + LATER)
   const after = verifier.fresh(token)
