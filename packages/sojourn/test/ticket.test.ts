@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import fc from 'fast-check'
 import {
   acceptNoRevocation,
   generateSecret,
@@ -180,6 +181,24 @@ describe('what is no ticket', () => {
     for (const [text, refusal] of bad) expect(await ticket.redeem(text, PATH, PLAIN)).toBe(refusal)
     expect(watched.calls()).toEqual([])
     expect(userOf(await ticket.redeem(good, PATH, PLAIN))).toBe('ann')
+  })
+
+  test('A-05: nor is one with any character changed, or anything else a stranger sends', async () => {
+    const { app, store, login, issue } = world()
+    const watched = counted(store)
+    const ticket = tickets({ sessions: app.sessions, store: watched.store })
+    const good = await issue(await login())
+    const changed = fc
+      .tuple(fc.nat(good.length - 1), fc.constantFrom(...'Aa0-_.=~ é'))
+      .map(([at, by]) => good.slice(0, at) + by + good.slice(at + 1))
+      .filter((text) => text !== good)
+    fc.assert(
+      fc.property(fc.oneof(changed, fc.string({ unit: 'binary', minLength: 1 }), fc.anything()), (text) => {
+        expect(['absent', 'malformed', 'forged']).toContain(ticket.redeem(text, PATH, PLAIN))
+      }),
+      { numRuns: 1000 },
+    )
+    expect(watched.calls()).toEqual([])
   })
 
   test('A-118: a credential is no ticket, a ticket no credential, nor the handle either', async () => {

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
+import fc from 'fast-check'
 import {
   acceptNoRevocation,
   challenge,
@@ -47,6 +48,40 @@ describe('RFC 6750: what is a Bearer credential', () => {
     ['nothing', '', NONE],
   ])('%s', (_, authorization, found) => {
     expect(read(authorization)).toEqual(found)
+  })
+
+  test('A-158: whatever a stranger sends is one token68 out of it, nothing, or malformed', () => {
+    const piece = fc.constantFrom(
+      'Bearer',
+      'bearer',
+      ' ',
+      '  ',
+      '\t',
+      ',',
+      '=',
+      'abc',
+      'Basic',
+      '"',
+      '\r\n',
+      'é',
+      'x.y',
+    )
+    const text = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.array(piece).map((pieces) => pieces.join('')),
+    )
+    fc.assert(
+      fc.property(text, (authorization) => {
+        const found = read(authorization)
+        if (typeof found !== 'string') expect(found).toEqual(MALFORMED)
+        else if (found === '') expect(authorization).not.toMatch(/^bearer [^ ]/i)
+        else {
+          expect(found).toMatch(/^[\w.~+/-]+=*$/)
+          expect(authorization.replace(/^bearer +/i, '')).toBe(found)
+        }
+      }),
+      { numRuns: 1000 },
+    )
   })
 
   test('A-158: 64 KB of anything take no time to speak of', () => {

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import {
   acceptCredentialsInUrls,
   acceptNoRevocation,
@@ -150,6 +151,46 @@ describe('session.url', () => {
     const { at, guest } = app()
     const url = await guest()
     await expect(at(url, (session) => session.url(path))).rejects.toThrow(/session\.url/)
+  })
+
+  test('A-96: whatever gets it is a path of this origin, and keeps what else it said', async () => {
+    const { at, guest } = app()
+    const url = await guest()
+    const piece = fc.constantFrom(
+      '/',
+      '\\',
+      '.',
+      '..',
+      '?',
+      '#',
+      '&',
+      'a',
+      'session=x',
+      '%2f',
+      '@',
+      ':',
+      'evil.example',
+      '\t',
+    )
+    const paths = fc.sample(
+      fc.array(piece, { maxLength: 8 }).map((pieces) => `/${pieces.join('')}`),
+      { numRuns: 1000, seed: 1 },
+    )
+    await at(url, (session) => {
+      for (const path of paths) {
+        let written: string
+        try {
+          written = session.url(path)
+        } catch (error) {
+          expect(error).toBeInstanceOf(TypeError)
+          continue
+        }
+        const [to, from] = [new URL(written, 'https://shop.example'), new URL(path, 'https://shop.example')]
+        expect(to.origin).toBe('https://shop.example')
+        expect([to.pathname, to.hash]).toEqual([from.pathname, from.hash])
+        expect(to.searchParams.getAll('session')).toEqual([url.split('=')[1]])
+      }
+    })
   })
 
   test('a guest’s first change, and everything after it, is found again', async () => {
