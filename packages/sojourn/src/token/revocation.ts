@@ -55,7 +55,7 @@ export class Revocations {
   readonly #unwatch: (() => void) | undefined
   #ids = new Map<string, Entry>()
   #users = new Map<string, Entry>()
-  #all = 0
+  #all = Number.NEGATIVE_INFINITY
   #version = -1
   #readAt = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
@@ -195,7 +195,7 @@ export class Revocations {
       const found = yield* wait(this.#ask(() => collect(this.#store.list(FEED))))
       this.#ids = new Map()
       this.#users = new Map()
-      this.#all = 0
+      this.#all = Number.NEGATIVE_INFINITY
       for (const [id, record] of found) if (id !== HEAD) this.#apply(JSON.parse(record.data) as Entry)
       this.#version = version
     }
