@@ -28,18 +28,16 @@ export interface AccessTokenKeys {
 /** A token that was read. */
 export interface AccessToken extends Opened {
   readonly claims: Record<string, unknown>
-  keyIs(now: number): KeyStanding
+  readonly key: SigningKey
 }
 
 /** The `typ` of access tokens (RFC 9068, 2.1). */
-export const ACCESS_TOKEN = 'at+jwt'
+const ACCESS_TOKEN = 'at+jwt'
 /** Registered claims and ours: none of them is for the app's own claims to set (A-75). */
 const REGISTERED = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'auth_time', 'client_id', 'scope', 'cnf']
 const RESERVED = new Set([...REGISTERED, 'sid', 'ses', 'pair'])
 
-/**
- * What the registered claims, which count seconds, do not say. The data is there only where it is encrypted.
- */
+/** What the registered claims, which count seconds, do not say. The data is there only where it is encrypted. */
 type Own = [issuedAt: number, createdAt: number, seenAt: number, version: number, persistent: 0 | 1, data?: unknown]
 
 /** Writes and reads access tokens. */
@@ -86,25 +84,12 @@ export class AccessTokens {
   }
 
   /** The session of a token, or why it has none. Never throws for what a stranger sent. */
-  read(text: string, now: number): AccessToken | Refusal {
+  read(text: string, now: number): (AccessToken & { keyIs(now: number): KeyStanding }) | Refusal {
     const unwrapped = this.#unwrap(text)
     if (typeof unwrapped === 'string') return unwrapped
-    const jws = openJws(unwrapped.token, this.#keys.signing.accepted(now), ACCESS_TOKEN)
-    if (typeof jws === 'string') return jws
-    const { claims, key } = jws
-    const found = registered(claims, this.#options, now)
+    const found = readAccessToken(unwrapped.token, this.#keys.signing.accepted(now), this.#options, now)
     if (typeof found === 'string') return found
-    const { ses = [found.issuedAt, found.issuedAt, found.issuedAt, 1, 0] } = claims
-    if (found.id === undefined || !isOwn(ses)) return 'malformed'
-    return {
-      id: found.id,
-      issuedAt: ses[0],
-      record: recordOf(found, ses, claims),
-      claims,
-      // What another issuer made for us, and what belongs to a pair, is not for us to prolong.
-      fixed: claims.pair === 1 || claims.ses === undefined,
-      keyIs: (now) => this.#standing(key, unwrapped.key, now),
-    }
+    return { ...found, keyIs: (now) => this.#standing(found.key, unwrapped.key, now) }
   }
 
   #unwrap(text: string): { token: string; key?: EncryptionKey } | Refusal {
@@ -117,6 +102,25 @@ export class AccessTokens {
     if (key === signing.current) return encryption === keys?.[0] ? 'current' : 'older'
     return signing.accepted(now).includes(key) ? 'older' : 'gone'
   }
+}
+
+/** What a token says that one of `keys` signed, or why it is not honoured. Never throws for what a stranger sent. */
+export function readAccessToken(
+  text: string,
+  keys: readonly SigningKey[],
+  expected: Expected,
+  now: number,
+): AccessToken | Refusal {
+  const jws = openJws(text, keys, ACCESS_TOKEN)
+  if (typeof jws === 'string') return jws
+  const { claims, key } = jws
+  const found = registered(claims, expected, now)
+  if (typeof found === 'string') return found
+  const { ses = [found.issuedAt, found.issuedAt, found.issuedAt, 1, 0] } = claims
+  if (found.id === undefined || !isOwn(ses)) return 'malformed'
+  // What another issuer made for us, and what belongs to a pair, is not for us to prolong.
+  const fixed = claims.pair === 1 || claims.ses === undefined
+  return { id: found.id, issuedAt: ses[0], record: recordOf(found, ses, claims), claims, key, fixed }
 }
 
 function recordOf(found: Registered, own: Own, claims: Record<string, unknown>): SessionRecord {

@@ -118,12 +118,6 @@ function halves(algorithm: Algorithm, key: SigningKeyInput['key']): Pick<Signing
     if (modulusLength > 8192) wrong(`needs an RSA key of at most 8192 bits, this one has ${modulusLength}`)
     if (publicExponent < 65_537n || publicExponent % 2n === 0n)
       wrong('needs an RSA key with a public exponent of 65537 or an odd larger one')
-    if (modulusLength < 3072) {
-      process.emitWarning(
-        `signing keys: RSA with ${modulusLength} bits is below 128-bit security; use 3072 bits, or Ed25519`,
-        { code: 'SOJOURN_WEAK_KEY' },
-      )
-    }
   }
   return half
 }

@@ -15,18 +15,44 @@ export interface SigningRing {
 /** Checks the ring. Throws a `TypeError` for a key that is weak, of another kind than its algorithm, or there twice. */
 export function signingRing(keys: SigningKeys | SigningRing): SigningRing {
   if ('accepted' in keys) return keys
-  const inputs = 'algorithm' in keys ? [keys] : keys
-  const ring = inputs.map((input, i) => ({ key: importKey(input), until: i === 0 ? FOREVER : lastDay(input) }))
-  const [first] = ring
-  if (!first) throw new TypeError('signing keys: the list is empty; give at least one')
+  const [first, ...others] = checked(keys)
   if (!first.key.private) throw new TypeError('signing keys: the first signs, and needs its private half')
+  const ring = [{ ...first, until: FOREVER }, ...others]
+  return { current: first.key, accepted: (now) => living(ring, now) }
+}
+
+/** The keys that others sign with: as a ring, but that none of them signs here. */
+export function verifyingKeys(keys: SigningKeys): (now: number) => readonly SigningKey[] {
+  const ring = checked(keys)
+  return (now) => living(ring, now)
+}
+
+interface Entry {
+  readonly key: SigningKey
+  readonly until: number
+}
+
+function living(ring: readonly Entry[], now: number): SigningKey[] {
+  return ring.filter(({ until }) => now < until).map(({ key }) => key)
+}
+
+function checked(keys: SigningKeys): [Entry, ...Entry[]] {
+  const inputs = 'algorithm' in keys ? [keys] : keys
+  const ring = inputs.map((input) => ({ key: importKey(input), until: lastDay(input) }))
+  if (ring.length === 0) throw new TypeError('signing keys: the list is empty; give at least one')
   if (new Set(ring.map(({ key }) => key.id)).size < ring.length) {
     throw new TypeError('signing keys: two have the same id; drop one, or give it another `id`')
   }
-  return {
-    current: first.key,
-    accepted: (now) => ring.filter(({ until }) => now < until).map(({ key }) => key),
-  }
+  for (const { key } of ring) warnOf(key)
+  return ring as [Entry, ...Entry[]]
+}
+
+function warnOf({ public: key }: SigningKey): void {
+  const bits = key.asymmetricKeyDetails?.modulusLength ?? 3072
+  if (bits >= 3072) return
+  process.emitWarning(`signing keys: RSA with ${bits} bits is below 128-bit security; use 3072 bits, or Ed25519`, {
+    code: 'SOJOURN_WEAK_KEY',
+  })
 }
 
 const FOREVER = Number.POSITIVE_INFINITY
