@@ -3,7 +3,7 @@
  * request's own changes are done again over the newer record; `update` does even the same key again, exactly.
  * Only keys that were touched are ever compared, so that reading costs next to nothing at commit.
  */
-import { checkValue } from './codec.js'
+import { checkValue, fieldOf } from './codec.js'
 import { SessionCommittedError } from './errors.js'
 
 /** What is kept, key by key. */
@@ -63,7 +63,7 @@ export class Changes implements ProxyHandler<Fields> {
   /** Sets a key. Throws `ERR_DATA` at once for what cannot be kept, where the stack still shows who did it. */
   assign(key: string, value: unknown): true {
     this.#begin(key)
-    checkValue(`${this.#name}.${key}`, value)
+    checkValue(this.#name, key, value)
     this.#note(key, null)
     define(this.#fields, key, value)
     return true
@@ -81,7 +81,7 @@ export class Changes implements ProxyHandler<Fields> {
     this.#begin(key)
     this.#noteMutation(key)
     const value = fn(own(this.#fields, key))
-    checkValue(`${this.#name}.${key}`, value)
+    checkValue(this.#name, key, value)
     const earlier = this.#changed?.get(key)
     if (earlier !== null) this.#note(key, [...(earlier ?? []), fn])
     define(this.#fields, key, value)
@@ -105,7 +105,7 @@ export class Changes implements ProxyHandler<Fields> {
     for (const [key, updates] of this.#changed!) {
       const again = base !== undefined && updates !== null
       const value = again ? updates.reduce((value, fn) => fn(value), own(base, key)) : own(this.#fields, key)
-      checkValue(`${this.#name}.${key}`, value)
+      checkValue(this.#name, key, value)
       if (value === undefined) delete fields[key]
       else define(fields, key, value)
     }
@@ -134,7 +134,7 @@ export class Changes implements ProxyHandler<Fields> {
   #begin(key: string): void {
     if (!this.#committed) this.#touch()
     // The touch may have found that the headers have left.
-    if (this.#committed) throw new SessionCommittedError(`a change of session.${this.#name}.${key}`)
+    if (this.#committed) throw new SessionCommittedError(`a change of ${fieldOf(this.#name, key)}`)
   }
 
   #noteMutation(key: string): void {

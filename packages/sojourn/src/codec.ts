@@ -36,11 +36,16 @@ export function decode(text: string): Content | undefined {
   }
 }
 
+/** How messages name a field of the data: as a programmer may have, never by a key that a visitor may have typed. */
+export function fieldOf(part: string, key: string): string {
+  return /^[A-Za-z_$][\w$]{0,63}$/.test(key) ? `session.${part}.${key}` : `a field of session.${part}`
+}
+
 /**
  * Throws `ERR_DATA` for a value that would come back as something else: JSON turns a Map into `{}`, a function into
- * nothing and an infinite number into null without a word. `name` says where it was put.
+ * nothing and an infinite number into null without a word. `part` and `key` say where it was put.
  */
-export function checkValue(name: string, value: unknown): void {
+export function checkValue(part: string, key: string, value: unknown): void {
   let why: string | undefined
   try {
     why = loss(value)
@@ -51,7 +56,7 @@ export function checkValue(name: string, value: unknown): void {
   if (why !== undefined) {
     throw new Fault(
       'ERR_DATA',
-      `session.${name} cannot be kept: ${why}; keep plain objects, arrays, text, finite numbers and booleans`,
+      `${fieldOf(part, key)} cannot be kept: ${why}; keep plain objects, arrays, text, finite numbers and booleans`,
     )
   }
 }

@@ -1,6 +1,6 @@
 /** The content of the session of one request: data and flash values as the app sees them, and how they are kept. */
 import { Changes, type Fields } from './changes.js'
-import { type Content, decode, encode } from './codec.js'
+import { type Content, decode, encode, fieldOf } from './codec.js'
 import { Fault } from './errors.js'
 import { checkSchema, type StandardSchema } from './schema.js'
 
@@ -55,7 +55,7 @@ export class Contents {
     }
     const checked = this.#shape.schema && checkSchema(this.#shape.schema, content.data)
     if (checked && 'misfit' in checked)
-      throw new Fault('ERR_DATA', `session.data does not fit the schema at ${checked.misfit}`)
+      throw new Fault('ERR_DATA', `${fieldOf('data', checked.misfit)} does not fit the schema`)
     return encode(content)
   }
 

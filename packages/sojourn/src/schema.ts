@@ -15,14 +15,12 @@ export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly { readonly message: string; readonly path?: readonly unknown[] | undefined }[] }
 
-/** The value as the schema gives it back, or where it does not fit: a path, never the value or words about it. */
+/** The value as the schema gives it back, or the field that does not fit: no more of the path, which may be data. */
 export function checkSchema(schema: StandardSchema, value: unknown): { value: unknown } | { misfit: string } {
   const result = schema['~standard'].validate(value)
   if (result instanceof Promise)
     throw new TypeError('schema: it checks asynchronously, which a session cannot wait for; use a synchronous one')
   if (!result.issues) return { value: result.value }
-  const path = result.issues[0]?.path?.map((part) =>
-    String(typeof part === 'object' && part !== null && 'key' in part ? part.key : part),
-  )
-  return { misfit: path?.join('.') || 'its root' }
+  const field = result.issues[0]?.path?.[0]
+  return { misfit: String(typeof field === 'object' && field !== null && 'key' in field ? field.key : (field ?? '')) }
 }
