@@ -29,8 +29,11 @@ const LAW: Record<string, readonly string[]> = {
     'token/',
     'guard/csrf',
     'transport/cookie',
+    'http/',
   ],
   transport: ['types', 'awaitable', 'cookies', 'cookie-chunks', 'plain-http'],
+  // The browser's half: one door, and nothing of the server's behind it.
+  client: ['types', 'client/'],
   store: ['types'],
   guard: ['types'],
   adapter: ['types', 'errors', 'awaitable', 'sessions', 'http/'],
@@ -43,6 +46,8 @@ const LAW: Record<string, readonly string[]> = {
 
 /** Folders that no subpath leads to: what the exported ones are made of. */
 const INTERNAL = ['crypto', 'http', 'ledger']
+/** Folders with one door. */
+const ONE_DOOR = ['client']
 
 /**
  * Those that build on others: Express's request is Node's, the refresh token of the endpoints travels in a cookie, and
@@ -144,14 +149,17 @@ describe('the exports map', () => {
   const { exports } = json('packages/sojourn/package.json') as { exports: Record<string, unknown> }
 
   test('leads to every folder that is not internal, and to no other', () => {
-    const open = folders.filter((folder) => !INTERNAL.includes(folder)).map((folder) => `./${folder}/*`)
+    const open = folders
+      .filter((folder) => !INTERNAL.includes(folder))
+      .map((folder) => (ONE_DOOR.includes(folder) ? `./${folder}` : `./${folder}/*`))
     expect(Object.keys(exports).toSorted()).toEqual(['.', './package.json', ...open].toSorted())
   })
 
   const subpaths = library
     .map(below)
     .filter((path) => folders.includes(dirname(path)) && !INTERNAL.includes(dirname(path)))
-    .map((path) => `sojourn/${path}`)
+    .filter((path) => !ONE_DOOR.includes(dirname(path)) || basename(path) === 'index')
+    .map((path) => `sojourn/${path.replace(/\/index$/, '')}`)
 
   test.each(['sojourn', ...subpaths])('%s can be imported', async (subpath) => {
     const module = (await import(subpath)) as Record<string, unknown>

@@ -1,8 +1,8 @@
 /** Sessions under handlers that take a `Request` and give a `Response`: Hono, edge runtimes, and anything like them. */
 import { Fault, type Problem, problemOf } from '../errors.js'
 import { outlivesAnswer } from '../http/head.js'
+import { RequestExchange } from '../http/request-exchange.js'
 import type { Sessions } from '../sessions.js'
-import type { Exchange } from '../types.js'
 
 /** A fetch handler, with whatever else its runtime passes along. */
 export type FetchHandler<Rest extends unknown[]> = (request: Request, ...rest: Rest) => Response | Promise<Response>
@@ -25,7 +25,8 @@ export function fetch<Data extends object, Rest extends unknown[] = []>(
   options: FetchOptions<Rest> = {},
 ): (request: Request, ...rest: Rest) => Promise<Response> {
   return async (request, ...rest) => {
-    const x = new FetchExchange(request, options.peer?.(request, ...rest) ?? {})
+    const { ip, secure = request.url.startsWith('https:') } = options.peer?.(request, ...rest) ?? {}
+    const x = new FetchExchange(request, secure, ip)
     const visit = sessions.begin(x, request)
     const refusal = visit.guard()
     if (refusal) return x.finish(respond(refusal))
@@ -58,53 +59,9 @@ function respond({ status, headers, body }: Problem): Response {
   return new Response(body, { status, headers })
 }
 
-class FetchExchange implements Exchange {
-  readonly ip: string | undefined
-  secure: boolean
+class FetchExchange extends RequestExchange {
   /** The response was handed over: what the session is asked for now comes too late. */
   left = false
-  readonly #request: Request
-  /** What was set before there was a response; then the response's own headers. */
-  #headers = new Headers()
-
-  constructor(request: Request, peer: { ip?: string | undefined; secure?: boolean | undefined }) {
-    this.#request = request
-    this.ip = peer.ip
-    this.secure = peer.secure ?? request.url.startsWith('https:')
-  }
-
-  get method(): string {
-    return this.#request.method
-  }
-
-  get url(): string {
-    const { pathname, search } = new URL(this.#request.url)
-    return pathname + search
-  }
-
-  header(name: string): string | undefined {
-    const value = this.#request.headers.get(name)
-    // A Request made from elsewhere may lack Host; its URL has it.
-    if (value === null) return name === 'host' ? new URL(this.#request.url).host : undefined
-    return value
-  }
-
-  get(name: string): string | undefined {
-    return this.#headers.get(name) ?? undefined
-  }
-
-  set(name: string, value: string): void {
-    this.#headers.set(name, value)
-  }
-
-  cookies(): string[] {
-    return this.#headers.getSetCookie()
-  }
-
-  setCookies(lines: string[]): void {
-    this.#headers.delete('set-cookie')
-    for (const line of lines) this.#headers.append('set-cookie', line)
-  }
 
   hold(): boolean {
     return !this.left
@@ -114,12 +71,12 @@ class FetchExchange implements Exchange {
   finish(given: Response): Response {
     const response = changeable(given)
     const { headers } = response
-    for (const [name, value] of this.#headers) {
+    for (const [name, value] of this.headers) {
       if (name === 'set-cookie') headers.append(name, value)
       else if (name === 'vary') headers.set(name, vary(headers.get(name), value))
       else if (!headers.has(name)) headers.set(name, value)
     }
-    this.#headers = headers
+    this.headers = headers
     return response
   }
 }

@@ -1,5 +1,5 @@
 /** A request to a token endpoint: its parameters, read strictly and with a bound, and the headers of its answer. */
-import type { Exchange } from '../types.js'
+import { RequestExchange } from '../http/request-exchange.js'
 
 /** Bytes of a body: an encrypted token of the largest size fits. */
 const LONGEST = 65_536
@@ -48,53 +48,16 @@ async function bodyOf(request: Request): Promise<Uint8Array | undefined> {
 }
 
 /** The exchange of one request to an endpoint. `origin` says whether it is secure where a proxy stands in front. */
-export class EndpointExchange implements Exchange {
-  readonly ip: undefined
-  readonly secure: boolean
-  readonly #request: Request
-  readonly #headers = new Headers({ 'cache-control': 'no-store', pragma: 'no-cache' })
-
+export class EndpointExchange extends RequestExchange {
   constructor(request: Request, origin: string | undefined) {
-    this.#request = request
-    this.secure = (origin ?? request.url).startsWith('https:')
-  }
-
-  get method(): string {
-    return this.#request.method
-  }
-
-  get url(): string {
-    const { pathname, search } = new URL(this.#request.url)
-    return pathname + search
-  }
-
-  header(name: string): string | undefined {
-    const value = this.#request.headers.get(name)
-    // A Request made from elsewhere may lack Host; its URL has it.
-    return value ?? (name === 'host' ? new URL(this.#request.url).host : undefined)
-  }
-
-  get(name: string): string | undefined {
-    return this.#headers.get(name) ?? undefined
-  }
-
-  set(name: string, value: string): void {
-    this.#headers.set(name, value)
-  }
-
-  cookies(): string[] {
-    return this.#headers.getSetCookie()
-  }
-
-  setCookies(lines: string[]): void {
-    this.#headers.delete('set-cookie')
-    for (const line of lines) this.#headers.append('set-cookie', line)
+    const headers = new Headers({ 'cache-control': 'no-store', pragma: 'no-cache' })
+    super(request, (origin ?? request.url).startsWith('https:'), undefined, headers)
   }
 
   /** The answer, with all headers that were set. */
   answer(status: number, body?: object): Response {
-    if (body === undefined) return new Response(null, { status, headers: this.#headers })
-    this.#headers.set('content-type', 'application/json')
-    return new Response(JSON.stringify(body), { status, headers: this.#headers })
+    if (body === undefined) return new Response(null, { status, headers: this.headers })
+    this.headers.set('content-type', 'application/json')
+    return new Response(JSON.stringify(body), { status, headers: this.headers })
   }
 }
