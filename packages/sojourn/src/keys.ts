@@ -29,7 +29,7 @@ export function generateSecret(): string {
 export function createKeyring(keys: Keys): Keyring {
   const list = (Array.isArray(keys) ? keys : [keys]) as readonly (string | Uint8Array | Key)[]
   const ring = list.map((entry) => {
-    const { id, secret } = typeof entry === 'object' && 'secret' in entry ? entry : { secret: entry }
+    const { id, secret } = typeof entry === 'object' && entry !== null && 'secret' in entry ? entry : { secret: entry }
     const bytes = secretBytes(secret)
     const name =
       id ??
