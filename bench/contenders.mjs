@@ -24,16 +24,74 @@ const [major, minor] = process.versions.node.split('.').map(Number)
 /** The newest iron-session that this Node may run. */
 export const iron = major > 22 || (major === 22 && minor >= 13) ? 'iron-session-9' : 'iron-session-8'
 
+/** Each has its sessions read, and changed, unless it says otherwise. */
+const READ = ['unmodified']
+const sojourn = { over: 'node-http', packages: ['sojourn'] }
+/** More credentials than anything remembers, so that each is verified whenever it comes. */
+const firstSight = { distinct: true, variants: READ }
+
+/** Sojourn's sessions without a database; `ends`: a logout is to be honoured, though no store is asked. */
+const stateless = [
+  {
+    ...sojourn,
+    ...firstSight,
+    name: 'sojourn-sealed-first',
+    server: 'sojourn-sealed',
+    label: '**Sojourn**, sealed cookie, first sight',
+  },
+  { ...sojourn, name: 'sojourn-sealed', label: '**Sojourn**, sealed cookie, seen again', ends: true },
+  ...['HS256', 'Ed25519'].flatMap((algorithm) => {
+    const jwt = { ...sojourn, server: 'sojourn-jwt', args: [algorithm, 'revocations'] }
+    const name = `sojourn-${algorithm.toLowerCase()}`
+    return [
+      { ...jwt, ...firstSight, name: `${name}-first`, label: `**Sojourn**, JWT ${algorithm}, first sight` },
+      { ...jwt, name, label: `**Sojourn**, JWT ${algorithm}, seen again`, variants: READ, ends: true },
+    ]
+  }),
+  {
+    ...sojourn,
+    name: 'sojourn-hs256-unrevoked',
+    server: 'sojourn-jwt',
+    args: ['HS256', 'none'],
+    label: '**Sojourn**, JWT HS256, seen again, revocation given up',
+    variants: READ,
+  },
+]
+
+/** Libraries that verify tokens, and keep no session: no list of what was ended. */
+const tokens = [
+  { name: 'fast-jwt', label: 'fast-jwt, HS256', args: ['plain'] },
+  { name: 'fast-jwt-cache', label: 'fast-jwt, HS256, its cache', server: 'fast-jwt', args: ['cache'] },
+  { name: 'jsonwebtoken', label: 'jsonwebtoken, HS256, KeyObject', args: ['object'] },
+  { name: 'jsonwebtoken-text', label: 'jsonwebtoken, HS256, text', server: 'jsonwebtoken', args: ['text'] },
+  { name: 'jose', label: 'jose, HS256', args: ['HS256'] },
+  { name: 'jose-ed25519', label: 'jose, Ed25519', server: 'jose', args: ['Ed25519'] },
+].map((library) => ({ ...library, over: 'node-http', packages: [library.server ?? library.name], variants: READ }))
+
 export const contenders = [
   { name: 'floor', label: 'floor: a Map and one SHA-256', over: 'node-http', packages: [] },
-  { name: 'sojourn-memory', label: '**Sojourn**, memory', over: 'node-http', packages: ['sojourn'] },
-  { name: 'sojourn-sqlite', label: '**Sojourn**, SQLite', over: 'node-http', packages: ['sojourn'] },
-  { name: 'iron-session', label: 'iron-session, sealed cookie', over: 'node-http', packages: [iron] },
+  { ...sojourn, name: 'sojourn-memory', label: '**Sojourn**, memory' },
+  { ...sojourn, name: 'sojourn-sqlite', label: '**Sojourn**, SQLite' },
   { name: 'better-auth', label: 'better-auth, memory', over: 'node-http', packages: ['better-auth'], optional: true },
+  ...stateless,
+  { name: 'iron-session', label: 'iron-session, sealed cookie', over: 'node-http', packages: [iron] },
+  ...tokens,
+  {
+    name: 'express-middleware',
+    label: 'floor: one middleware that does nothing',
+    over: 'express',
+    packages: [],
+    variants: ['bare'],
+  },
   { name: 'sojourn-express', label: '**Sojourn**, memory', over: 'express', packages: ['sojourn'] },
   { name: 'express-session', label: 'express-session, MemoryStore', over: 'express', packages: ['express-session'] },
   { name: 'cookie-session', label: 'cookie-session, signed cookie', over: 'express', packages: ['cookie-session'] },
   { name: 'fastify-session', label: '@fastify/session, memory', over: 'fastify', packages: ['@fastify/session'] },
   { name: 'sojourn-fetch', label: '**Sojourn**, memory', over: 'hono', packages: ['sojourn'] },
   { name: 'hono-sessions', label: 'hono-sessions, MemoryStore', over: 'hono', packages: ['hono-sessions'] },
+].map((contender) => ({ server: contender.name, args: [], variants: ['unmodified', 'modified'], ...contender }))
+
+/** Pairs of which one does a single thing more, and what that thing is. */
+export const differences = [
+  { what: 'a revocation check, of 1,000 ended', with: 'sojourn-hs256', without: 'sojourn-hs256-unrevoked' },
 ]

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { Agent, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -64,9 +65,18 @@ async function expect(url, cookie, wanted) {
   return jar(cookie, response)
 }
 
-/** Starts a server and sees to it that two users are told apart, nobody is nobody, and a changed counter counts. */
-export async function verify(name, variant) {
-  const server = await start(name, variant)
+/** The cookie with one character of its signature, or of what is sealed, changed. */
+function forged(cookie) {
+  const at = cookie.length - 10
+  return `${cookie.slice(0, at)}${cookie[at] === 'A' ? 'B' : 'A'}${cookie.slice(at + 1)}`
+}
+
+/**
+ * Starts a contender's server and sees to it that two users are told apart, nobody and a forger are nobody, a changed
+ * counter counts, and, where the contender says so, that a session is over once it has ended.
+ */
+export async function verify({ server: name, args, ends }, variant) {
+  const server = await start(name, variant, ...args)
   try {
     const { url } = server
     const step = variant === 'modified' ? 1 : 0
@@ -76,26 +86,45 @@ export async function verify(name, variant) {
     await expect(url, one, `user-one ${2 * step}`)
     await expect(url, two, `user-two ${2 * step}`)
     await expect(url, '', 'guest 0')
+    await expect(url, forged(one), 'guest 0')
+    if (!ends) return
+    await (await fetch(`${url}/logout`, { headers: { cookie: one } })).arrayBuffer()
+    await expect(url, one, 'guest 0')
+    await expect(url, two, `user-two ${2 * step}`)
   } finally {
     await server.stop()
   }
 }
 
+/** The `Cookie` headers of as many sessions; `fetch` takes four times as long. */
 async function logins(url, count) {
-  const cookies = []
-  for (let at = 0; at < count; at += 20) {
-    const batch = Array.from({ length: Math.min(20, count - at) }, (_, n) => login(url, `user-${at + n}`))
-    cookies.push(...(await Promise.all(batch)))
+  const agent = new Agent({ keepAlive: true, maxSockets: 20 })
+  const one = (user) =>
+    new Promise((resolve, reject) => {
+      const answered = (response) => {
+        const lines = response.headers['set-cookie'] ?? []
+        response.resume().on('end', () => resolve(lines.map((line) => line.split(';')[0]).join('; ')))
+      }
+      get(`${url}/login?${user}`, { agent }, answered).on('error', reject)
+    })
+  try {
+    return await Promise.all(Array.from({ length: count }, (_, n) => one(`user-${n}`)))
+  } finally {
+    agent.destroy()
   }
-  return cookies
 }
 
+/** Characters of credentials that Sojourn remembers at the most; fewer than these would be seen again. */
+const REMEMBERED = 4_000_000
+
 /** Loads the server with as many sessions as `times` says, in turn. They are still recognised afterwards, or it throws. */
-async function loaded(server, bare, { sessions, warmup, seconds }) {
+async function loaded(server, bare, { sessions, distinct, warmup, seconds }) {
   const cookies = bare ? ['theme=dark'] : await logins(server.url, sessions)
+  const text = `${cookies.join('\n')}\n`
+  if (distinct && text.length < 1.2 * REMEMBERED) throw new Error(`${sessions} credentials are too few to be forgotten`)
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-load-'))
   const file = join(folder, 'cookies')
-  writeFileSync(file, `${cookies.join('\n')}\n`)
+  writeFileSync(file, text)
   try {
     await load(server.url, warmup, file)
     const before = await server.cpu()

@@ -15,15 +15,15 @@ export function setting(plan) {
   const memory = Math.round(totalmem() / 2 ** 30)
   return [
     `Node ${process.versions.node}, ${process.platform} ${process.arch}, ${cores.length} × ${cores[0].model}, ${memory} GiB.`,
-    `Load: ${generator}, 100 connections, ${whole(plan.sessions)} sessions in turn,`,
+    `Load: ${generator}, 100 connections, ${whole(plan.sessions)} sessions in turn (first sight: ${whole(plan.distinct)}),`,
     pinned ? 'the server pinned to core 1, the load to core 0;' : 'nothing pinned (no `taskset`);',
     `${plan.rounds} × ${plan.seconds} s after ${plan.warmup} s of warming up, order rotated, medians${plan.rounds < 3 ? ' (a quick run: indicative only)' : ''}.`,
   ].join('\n')
 }
 
 /** The cost of a session per request; the range is that of the rounds. */
-export function requestTable({ frameworks, contenders, absent }) {
-  const cost = ({ over, least, most }) => `${micro(over)} (${micro(least)} to ${micro(most)})`
+export function requestTable({ frameworks, contenders, differences, absent }) {
+  const cost = (row) => (row ? `${micro(row.over)} (${micro(row.least)} to ${micro(row.most)})` : '')
   const rows = frameworks.flatMap((framework) => [
     [
       `_${[framework.label, ...versions(framework)].join(' ')}: ${micro(framework.cpu)} µs_`,
@@ -36,12 +36,13 @@ export function requestTable({ frameworks, contenders, absent }) {
       .filter(({ over }) => over === framework.name)
       .map((row) => [
         [row.label, ...versions(row)].join(' '),
-        cost(row.unmodified),
-        cost(row.modified),
-        whole(row.unmodified.rate),
-        whole(row.modified.rate),
+        cost(row.read),
+        cost(row.changed),
+        whole(row.read.rate),
+        row.changed ? whole(row.changed.rate) : '',
       ]),
   ])
+  for (const row of differences) rows.push([`_what is added by ${row.what}_`, cost(row), '', '', ''])
   for (const row of absent) rows.push([row.label, `not measured: ${row.reason}`, '', '', ''])
   return table(['', 'read, µs over bare', 'changed, µs over bare', 'read, requests/s', 'changed, requests/s'], rows)
 }
@@ -68,8 +69,8 @@ export function memoryTable(figures) {
 export function targetTable(rows) {
   return table(
     ['target', 'at most', 'measured', ''],
-    rows.map(({ what, most, got, unit, met }) => [
-      what,
+    rows.map(({ what, beside, most, got, unit, met }) => [
+      beside ? `${what} (${beside})` : what,
       `${micro(most)} ${unit}`,
       `${micro(got)} ${unit}`,
       met ? 'met' : 'MISSED',

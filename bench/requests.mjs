@@ -1,10 +1,8 @@
 /** What a session costs a request: every contender, unmodified and modified, over the same framework bare. */
-import { contenders, frameworks, versionOf } from './contenders.mjs'
+import { contenders, differences, frameworks, versionOf } from './contenders.mjs'
 import { missing } from './install.mjs'
 import { measure, verify } from './measure.mjs'
 import { median, rotate } from './statistics.mjs'
-
-const VARIANTS = ['unmodified', 'modified']
 
 /**
  * Measures the contenders named, or all. Each is checked first, so that nothing is measured that does not keep a
@@ -14,35 +12,43 @@ export async function requests(names, plan, say) {
   const chosen = contenders.filter(({ name }) => names.length === 0 || names.includes(name))
   const absent = chosen.filter(({ optional, packages }) => optional && !packages.every(versionOf))
   const present = chosen.filter((contender) => !absent.includes(contender))
-  for (const { name } of present) {
-    for (const variant of VARIANTS) await verify(name, variant).catch((cause) => fail(name, variant, cause))
-    say(`${name} keeps its sessions`)
+  for (const contender of present) {
+    const kept = contender.variants.filter((variant) => variant !== 'bare')
+    for (const variant of kept) await verify(contender, variant).catch((cause) => fail(contender.name, variant, cause))
+    if (kept.length > 0) say(`${contender.name} keeps its sessions`)
   }
 
   const below = frameworks.filter(({ name }) => present.some(({ over }) => over === name))
   const runs = [
-    ...below.map(({ name }) => ({ name, variant: 'bare' })),
-    ...VARIANTS.flatMap((variant) => present.map(({ name }) => ({ name, variant }))),
+    ...below.map(({ name }) => ({ name, server: name, args: [], variant: 'bare' })),
+    ...present.flatMap((contender) => contender.variants.map((variant) => ({ ...contender, variant }))),
   ]
   const rounds = new Map(runs.map((run) => [key(run), []]))
   for (let round = 0; round < plan.rounds; round++) {
     for (const run of rotate(runs, Math.round((round * runs.length) / plan.rounds))) {
-      const { cpu, rate } = await measure(run.name, [run.variant], plan).catch((e) => fail(run.name, run.variant, e))
+      const { name, variant, server, args, distinct } = run
+      const times = { ...plan, distinct, sessions: distinct ? plan.distinct : plan.sessions }
+      const { cpu, rate } = await measure(server, [variant, ...args], times).catch((cause) =>
+        fail(name, variant, cause),
+      )
       rounds.get(key(run)).push({ cpu, rate })
       say(`round ${round + 1} of ${plan.rounds}: ${key(run)} ${cpu.toFixed(1)} µs, ${Math.round(rate)} requests/s`)
     }
   }
 
-  const bare = (name) => rounds.get(key({ name, variant: 'bare' }))
+  const measured = (name, variant) => rounds.get(key({ name, variant }))
+  const costs = ({ name, over: framework, variants }) =>
+    variants.map((variant) => over(measured(name, variant), measured(framework, 'bare')))
   return {
-    frameworks: below.map((framework) => ({ ...describe(framework), ...summary(bare(framework.name)) })),
-    contenders: present.map((contender) => ({
-      ...describe(contender),
-      over: contender.over,
-      ...Object.fromEntries(
-        VARIANTS.map((variant) => [variant, over(rounds.get(key({ ...contender, variant })), bare(contender.over))]),
-      ),
-    })),
+    frameworks: below.map((framework) => ({ ...describe(framework), ...summary(measured(framework.name, 'bare')) })),
+    contenders: present.map((contender) => {
+      const [read, changed] = costs(contender)
+      return { ...describe(contender), over: contender.over, read, changed }
+    }),
+    differences: differences
+      .map((pair) => ({ ...pair, rounds: [pair.with, pair.without].map((name) => measured(name, 'unmodified')) }))
+      .filter((pair) => pair.rounds.every(Boolean))
+      .map(({ what, rounds: [more, less] }) => ({ what, ...over(more, less) })),
     absent: absent.map((contender) => ({
       ...describe(contender),
       over: contender.over,
@@ -64,11 +70,11 @@ function summary(measured) {
 
 /** Each round is compared with the bare framework of the same round: what slows a round down slows both. */
 function over(measured, bare) {
-  const differences = measured.map(({ cpu }, round) => cpu - bare[round].cpu)
+  const more = measured.map(({ cpu }, round) => cpu - bare[round].cpu)
   return {
     ...summary(measured),
-    over: median(differences),
-    least: Math.min(...differences),
-    most: Math.max(...differences),
+    over: median(more),
+    least: Math.min(...more),
+    most: Math.max(...more),
   }
 }

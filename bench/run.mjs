@@ -24,8 +24,16 @@ const { values: flags } = parseArgs({
   },
 })
 const plan = flags.quick
-  ? { rounds: 1, warmup: 1, seconds: 1, sessions: 200, sizes: [10_000, 100_000], growthRounds: 1 }
-  : { rounds: 5, warmup: 2, seconds: 4, sessions: 1000, sizes: [10_000, 100_000, 1_000_000], growthRounds: 3 }
+  ? { rounds: 1, warmup: 1, seconds: 1, sessions: 200, distinct: 16_000, sizes: [10_000, 100_000], growthRounds: 1 }
+  : {
+      rounds: 5,
+      warmup: 2,
+      seconds: 4,
+      sessions: 1000,
+      distinct: 16_000,
+      sizes: [10_000, 100_000, 1_000_000],
+      growthRounds: 3,
+    }
 
 const names = contenders.map(({ name }) => name)
 const stranger = flags.only.find((name) => !names.includes(name))

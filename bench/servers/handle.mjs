@@ -7,6 +7,7 @@ export async function handle(sessions, req, res) {
   if (user) {
     Object.assign(session.data, filled())
     session.login(user)
-  } else if (modified && session.userId) session.data.count++
+  } else if (req.url === '/logout') session.logout()
+  else if (modified && session.userId) session.data.count++
   res.end(answer(session.userId, session.data.count))
 }
