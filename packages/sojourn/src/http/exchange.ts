@@ -18,10 +18,8 @@ export class NodeExchange implements Exchange {
   /** Kept, since looking it up on a request whose prototype a framework has changed takes a microsecond. */
   #headers: IncomingHttpHeaders | undefined
   #secure: boolean | undefined
-  /** As it was before the response was held: what a commit sets while the response waits is let through. */
+  /** As it was when the commit began: what a commit sets while the response waits is let through. */
   #setHeader: ServerResponse['setHeader'] | undefined
-  /** What must be done before the headers leave. */
-  #commit: (() => Awaitable<void>) | undefined
 
   constructor(req: IncomingMessage, res: ServerResponse, trust: Trust) {
     this.req = req
@@ -83,13 +81,18 @@ export class NodeExchange implements Exchange {
   }
 
   hold(): boolean {
-    this.#setHeader = this.#res.setHeader
-    return hold(this.#res, this.#commit!)
+    return !this.#res.headersSent
   }
 
-  /** What `hold` makes the headers wait for. */
+  /**
+   * What the headers wait for. From the beginning: in `res.end(view(session))` the session is changed after `res.end` was
+   * looked up, and what stands there then is what is called.
+   */
   before(commit: () => Awaitable<void>): void {
-    this.#commit = commit
+    hold(this.#res, () => {
+      this.#setHeader = this.#res.setHeader
+      return commit()
+    })
   }
 
   #put(name: string, value: string | string[]): void {
