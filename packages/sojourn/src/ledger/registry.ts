@@ -20,6 +20,9 @@ export interface RegistryOptions {
   devices?: UserStore
 }
 
+/** Clocks of several servers may differ so much, milliseconds. */
+const CLOCKS = 60_000
+
 /** The devices and the ends of stateless sessions. */
 export class Registry {
   readonly list?: (userId: string) => Awaitable<State[]>
@@ -53,6 +56,11 @@ export class Registry {
   /** Whether a session was ended. No store call while the copy of what was ended is fresh. */
   ended(id: string, record: SessionRecord, issuedAt: number): Awaitable<boolean> {
     return this.#revocations?.check({ id, userId: record.userId, issuedAt }) ?? false
+  }
+
+  /** As `ended`, from the store itself: for what must not go on under another identifier. One store call, two after news. */
+  endedByNow(id: string, record: SessionRecord, issuedAt: number): Awaitable<boolean> {
+    return this.#revocations?.fresh({ id, userId: record.userId, issuedAt }) ?? false
   }
 
   /** When a session issued now was issued: after all that was ended before. */
@@ -89,7 +97,18 @@ export class Registry {
     return devices ? this.#ask(() => devices.set(id, this.#row(record), 0)) : true
   }
 
-  /** Ends one session. Two store calls, and one for its row. */
+  /**
+   * Ends a session for whoever holds it: logged out, or going on under another identifier. `true` for exactly one of
+   * several callers. Four store calls, and one for its row.
+   */
+  *leave(id: string, record: SessionRecord): Flow<boolean> {
+    const first = yield* wait(this.#revocations?.end(id, this.#lastOf(record)) ?? true)
+    const devices = this.#devices
+    if (devices) yield* wait(this.#ask(() => devices.delete(id)))
+    return first
+  }
+
+  /** Ends one session. Four store calls, and one for its row. */
   end(id: string): Awaitable<boolean> {
     return run(this.#end(id))
   }
@@ -125,6 +144,16 @@ export class Registry {
   #living(rows: [id: string, row: SessionRecord][]): State[] {
     const now = this.#context.clock()
     return rows.filter(([, row]) => now < row.expiresAt).map(([id, record]) => ({ id, record, due: false }))
+  }
+
+  /**
+   * When the last credential of a session has expired by itself. Whoever does not know yet that it was ended may still
+   * slide it; nobody does so for longer than the bound.
+   */
+  #lastOf(record: SessionRecord): number {
+    const worst = this.#revocations?.worst ?? Number.POSITIVE_INFINITY
+    const slid = this.#context.clock() + worst + timeoutsOf(record, this.#context).idle
+    return Math.max(record.expiresAt, Math.min(slid, this.#lastDay())) + CLOCKS
   }
 
   /** When the last session that was issued until now has expired by itself. */

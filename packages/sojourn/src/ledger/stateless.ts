@@ -22,6 +22,7 @@ import type { Registry } from './registry.js'
 
 const KEEP: Outcome = { kind: 'keep' }
 const CLEAR: Outcome = { kind: 'clear' }
+const ENDED: Outcome = { kind: 'ended' }
 
 /** What a credential that opens stands for. */
 export interface Opened {
@@ -107,7 +108,7 @@ export class Stateless implements Strategy {
     if (!state) return draft.changed ? this.#create(draft, now) : KEEP
     if (intent === 'rotate' && state.fixed) throw paired(this.#form.name)
     if (intent === 'rotate') return run(this.#rotate(draft, state, now))
-    return draft.changed || state.due ? this.#write(draft, state, now) : KEEP
+    return draft.changed || state.due ? run(this.#write(draft, state, now)) : KEEP
   }
 
   adopt(draft: Draft, state: State, now: number): Awaitable<Outcome> {
@@ -115,7 +116,7 @@ export class Stateless implements Strategy {
   }
 
   release(state: State): Awaitable<boolean> {
-    return then(this.#forget(state), () => true)
+    return run(this.#release(state))
   }
 
   end(id: string): Awaitable<boolean> {
@@ -139,8 +140,10 @@ export class Stateless implements Strategy {
     return outcome
   }
 
-  #write(draft: Draft, { id, record, due, issuedAt = record.createdAt }: State, now: number): Outcome {
+  *#write(draft: Draft, { id, record, due, issuedAt = record.createdAt }: State, now: number): Flow<Outcome> {
     if (draft.changed && !this.#form.mutable) throw fixed(this.#form.name)
+    // A late answer must not bring back what was ended since, over the credential that came after it.
+    if (yield* wait(this.#registry.ended(id, record, issuedAt))) return ENDED
     const next = renewed(record, draft.replay(record.data), now, record.version + 1, this.#context)
     const outcome = this.#give(id, next, issuedAt)
     if (due) this.#context.emit({ type: 'renewed', id, userId: record.userId })
@@ -156,7 +159,7 @@ export class Stateless implements Strategy {
     // Whether it fits is known before anything is written anywhere.
     const outcome = this.#give(id, record, this.#registry.issueTime(userId, now))
     yield* this.#registry.enrol(id, record, state?.id)
-    if (state) yield* wait(this.#forget(state))
+    if (state) yield* this.#forget(state)
     this.#context.emit(
       state ? { type: 'rotated', id, from: state.id, reason: 'login', userId } : { type: 'created', id, userId },
     )
@@ -164,8 +167,13 @@ export class Stateless implements Strategy {
   }
 
   *#rotate(draft: Draft, state: State, now: number): Flow<Outcome> {
+    if (yield* this.#isEnded(state)) return ENDED
     const outcome = yield* this.#rename(draft, state, now)
-    yield* wait(this.#forget(state))
+    if (!(yield* this.#forget(state))) {
+      // Ended meanwhile: the successor must not outlive it. Nobody has seen its credential.
+      if (outcome.kind === 'give') yield* wait(this.#registry.end(outcome.state.id))
+      return ENDED
+    }
     const { userId } = state.record
     if (outcome.kind === 'give')
       this.#context.emit({ type: 'rotated', id: outcome.state.id, from: state.id, reason: 'rotate', userId })
@@ -175,7 +183,7 @@ export class Stateless implements Strategy {
   *#logout(draft: Draft, now: number): Flow<Outcome> {
     const { state, refused } = draft
     if (state) {
-      yield* wait(this.#forget(state))
+      yield* this.#forget(state)
       this.#context.emit({ type: 'ended', id: state.id, userId: state.record.userId, reason: 'logout' })
     }
     if (draft.changed) return this.#create({ ...draft, refused: undefined }, now)
@@ -191,9 +199,19 @@ export class Stateless implements Strategy {
     return outcome
   }
 
+  *#release(state: State): Flow<boolean> {
+    if (yield* this.#isEnded(state)) return false
+    return yield* this.#forget(state)
+  }
+
+  /** By what is known this moment: under another identifier, what was ended a moment ago would live for good. */
+  *#isEnded({ id, record, issuedAt = record.createdAt }: State): Flow<boolean> {
+    return record.userId !== undefined && (yield* wait(this.#registry.endedByNow(id, record, issuedAt)))
+  }
+
   /** A guest's older states open nothing that a guest cannot open anyway: nothing is written about them. */
-  #forget({ id, record }: State): Awaitable<boolean> {
-    return record.userId === undefined ? true : this.#registry.end(id)
+  *#forget({ id, record }: State): Flow<boolean> {
+    return record.userId === undefined || (yield* this.#registry.leave(id, record))
   }
 
   #give(id: string, record: SessionRecord, issuedAt: number): Outcome {

@@ -145,7 +145,8 @@ class Several implements Strategy {
 
   *#sum<T>(ask: (strategy: Strategy) => Awaitable<T> | undefined, none: T, add: (a: T, b: T) => T): Flow<T> {
     let total = none
-    for (const strategy of this.#all) total = add(total, (yield* wait(ask(strategy))) ?? none)
+    // The issuer last: what moves to it while everything is ended is either not let go any more, or ended there.
+    for (const strategy of this.#all.toReversed()) total = add(total, (yield* wait(ask(strategy))) ?? none)
     return total
   }
 }

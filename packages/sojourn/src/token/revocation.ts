@@ -43,6 +43,8 @@ interface Entry {
   /** What was issued at or before this time is refused. */
   readonly before: number
   readonly except?: string | undefined
+  /** What was issued at or before this time is refused without exception: an earlier call did not make this one. */
+  readonly floor?: number
 }
 
 /** Keeps, spreads and checks what was ended. */
@@ -60,6 +62,8 @@ export class Revocations {
   #readAt = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
   #queued: Promise<void> | undefined
+  /** What was ended here while the store was being read, which may have missed it. */
+  #meanwhile: Entry[] = []
   #timer: NodeJS.Timeout | undefined
 
   constructor(options: RevocationOptions) {
@@ -73,8 +77,13 @@ export class Revocations {
     this.#accept = onStale === 'accept'
     this.#clock = clock
     this.#unwatch = store.watch?.((id) => {
-      if (id === HEAD) void this.#refresh()
+      if (id === HEAD) this.#look()
     })
+  }
+
+  /** How long an ended token may be honoured at the worst, milliseconds. */
+  get worst(): number {
+    return this.#accept ? Number.POSITIVE_INFINITY : this.within
   }
 
   /** How old the copy is, milliseconds: the metric to watch, at most `within` in health. */
@@ -85,8 +94,9 @@ export class Revocations {
   /** Whether the token was ended. No store call while the copy is fresh; throws `ERR_STORE` rather than guess. */
   check(token: Revocable): Awaitable<boolean> {
     if (this.#timer === undefined) this.#start()
-    if (this.#clock() - this.#readAt <= this.within) return this.#refuses(token)
-    return this.fresh(token)
+    // A clock that was put back makes no copy young.
+    const { lag } = this
+    return lag >= 0 && lag <= this.within ? this.#refuses(token) : this.fresh(token)
   }
 
   /** As `check`, from the store itself. One store call, two after news. */
@@ -110,18 +120,18 @@ export class Revocations {
     return Math.max(now, this.#all + 1, (ended ?? 0) + 1)
   }
 
-  /** Ends one token. `until`: when it would have expired anyway. Two store calls. */
-  end(id: string, until: number): Awaitable<void> {
+  /** Ends one token; `true` for exactly one of several callers. `until`: when it would have expired anyway. Four store calls. */
+  end(id: string, until: number): Awaitable<boolean> {
     return run(this.#write({ kind: 'id', of: id, before: this.#clock() }, until))
   }
 
-  /** Ends all that was issued to a user until now, but for one session. Two store calls, however many tokens. */
-  endAll(userId: string, until: number, except?: string): Awaitable<void> {
+  /** Ends all that was issued to a user until now, but for one session. Four store calls, however many tokens. */
+  endAll(userId: string, until: number, except?: string): Awaitable<boolean> {
     return run(this.#write({ kind: 'user', of: userId, before: this.#clock(), except }, until))
   }
 
-  /** Ends all that was issued to anybody until now. Two store calls. */
-  endEverybody(until: number): Awaitable<void> {
+  /** Ends all that was issued to anybody until now. Four store calls. */
+  endEverybody(until: number): Awaitable<boolean> {
     return run(this.#write({ kind: 'all', of: EVERYBODY, before: this.#clock() }, until))
   }
 
@@ -135,7 +145,8 @@ export class Revocations {
   #refuses({ id, userId, issuedAt }: Revocable): boolean {
     if (issuedAt <= this.#all || this.#ids.has(id)) return true
     const user = userId === undefined ? undefined : this.#users.get(userId)
-    return user !== undefined && issuedAt <= user.before && user.except !== id
+    if (user === undefined || issuedAt > user.before) return false
+    return user.except !== id || (user.floor !== undefined && issuedAt <= user.floor)
   }
 
   #stale(fault: unknown, token: Revocable): boolean {
@@ -151,16 +162,16 @@ export class Revocations {
 
   /** Twice as often as the bound asks, so that one slow answer does not break it. */
   #start(): void {
-    const look = () => {
-      try {
-        const reading = this.#refresh()
-        if (isPromise(reading)) reading.catch(() => {})
-      } catch {
-        // The next check says so, where there is a request to answer.
-      }
-    }
-    this.#timer = setInterval(look, this.within / 2)
+    this.#timer = setInterval(() => this.#look(), this.within / 2)
     this.#timer.unref()
+  }
+
+  /** Where it fails, the next check says so, where there is a request to answer. */
+  #look(): void {
+    try {
+      const reading = this.#refresh()
+      if (isPromise(reading)) reading.catch(() => {})
+    } catch {}
   }
 
   /** A read that begins after the question was asked: one that is under way may have missed what was ended since. */
@@ -189,6 +200,7 @@ export class Revocations {
   *#read(): Flow<void> {
     // What was true when we asked, not when the answer came.
     const now = this.#clock()
+    this.#meanwhile = []
     const head = yield* wait(this.#ask(() => this.#store.get(HEAD)))
     const version = head?.version ?? 0
     if (version !== this.#version) {
@@ -197,6 +209,7 @@ export class Revocations {
       this.#users = new Map()
       this.#all = Number.NEGATIVE_INFINITY
       for (const [id, record] of found) if (id !== HEAD) this.#apply(JSON.parse(record.data) as Entry)
+      for (const entry of this.#meanwhile) this.#apply(entry)
       this.#version = version
     }
     this.#readAt = now
@@ -209,30 +222,44 @@ export class Revocations {
   }
 
   /** The entry first, then the head that makes everybody look. */
-  *#write(entry: Entry, until: number): Flow<void> {
-    yield* this.#put(`revoked ${entry.kind} ${sha256(entry.of)}`, JSON.stringify(entry), until)
-    yield* this.#put(HEAD, '-', FOREVER)
-    this.#apply(entry)
+  *#write(entry: Entry, until: number): Flow<boolean> {
+    let first = true
+    let written = entry
+    yield* this.#put(`revoked ${entry.kind} ${sha256(entry.of)}`, until, (was) => {
+      first = was === undefined
+      written = was === undefined ? entry : joined(JSON.parse(was) as Entry, entry)
+      return JSON.stringify(written)
+    })
+    yield* this.#put(HEAD, FOREVER, () => '-')
+    this.#apply(written)
+    if (this.#reading) this.#meanwhile.push(written)
+    return first
   }
 
-  *#put(id: string, data: string, until: number): Flow<void> {
+  *#put(id: string, until: number, data: (was: string | undefined) => string): Flow<void> {
     for (let round = 0; round < 256; round++) {
       const now = this.#clock()
       const was: SessionRecord | undefined = yield* wait(this.#ask(() => this.#store.get(id)))
-      const version = (was?.version ?? 0) + 1
-      const expiresAt = Math.max(until, was?.expiresAt ?? 0)
       const record: SessionRecord = {
         userId: FEED,
-        data,
+        data: data(was?.data),
         createdAt: was?.createdAt ?? now,
         seenAt: now,
-        expiresAt,
-        version,
+        expiresAt: Math.max(until, was?.expiresAt ?? 0),
+        version: (was?.version ?? 0) + 1,
       }
       if (yield* wait(this.#ask(() => this.#store.set(id, record, was?.version ?? 0)))) return
     }
     throw new Fault('ERR_STORE', 'revocations: others wrote faster 256 times; nothing was ended by this call')
   }
+}
+
+/** Both: what either ended stays ended, whichever was written last and however their clocks differ. */
+function joined(was: Entry, entry: Entry): Entry {
+  const before = Math.max(was.before, entry.before)
+  if (entry.except === undefined) return { ...entry, before }
+  const floor = entry.except === was.except ? was.floor : was.before
+  return { ...entry, before, ...(floor === undefined ? {} : { floor }) }
 }
 
 /** Revocation for `sealed` and `jwt`, shared by all that verify the same tokens. */
