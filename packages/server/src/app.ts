@@ -60,7 +60,6 @@ function crossOrigin(app: Hono<Env>, origins: readonly string[]): void {
     maxAge: 600,
   })
   app.use('/api/*', allowed)
-  app.use('/.well-known/*', allowed)
 }
 
 function logged(log: Logger): MiddlewareHandler<Env> {

@@ -3,7 +3,6 @@ import { type Context, type Env, Hono, type MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { challenge, Fault } from 'sojourn'
 import { accountCalls } from './api/accounts.js'
-import { keyCalls } from './api/keys.js'
 import { sessionCalls } from './api/sessions.js'
 import { shopCalls } from './api/shop.js'
 import { tokenCalls } from './api/tokens.js'
@@ -19,12 +18,12 @@ import type { Strategies } from './strategies.js'
 export function createRoutes(
   services: Services,
   log: Logger,
-  { pair, verifiers }: Pick<Strategies, 'pair' | 'verifiers'>,
+  { pair, publicKeys }: Pick<Strategies, 'pair' | 'publicKeys'>,
 ): Hono {
   const app = new Hono()
   // Before the next line: whoever renews a token may well send the one that has run out along.
   tokenCalls(app, services, pair)
-  keyCalls(app, verifiers)
+  app.get('/.well-known/jwks.json', (c) => publicKeys(c.req.raw))
   app.use('/api/*', refuseDeadTokens(services))
   for (const calls of [accountCalls, sessionCalls, shopCalls]) calls(app, services)
   app.route('/', pages(services))

@@ -4,7 +4,7 @@
  * them; on a request no store is asked. Token pairs are kept beside them, and are devices like any other.
  */
 import { jwt, type Key, opaque, type StrategyFactory, sealed, type UserStore } from 'sojourn'
-import type { SigningKey } from 'sojourn/token/jws'
+import { jwksEndpoint } from 'sojourn/token/jwks'
 import { type TokenPair, tokenPair } from 'sojourn/token/pair'
 import { revocations } from 'sojourn/token/revocation'
 import { signingRing } from 'sojourn/token/signing-keys'
@@ -17,8 +17,8 @@ export interface Strategies {
   readonly strategy: readonly StrategyFactory[]
   /** Its access tokens are sessions of the `jwt` strategy, whichever issues. */
   readonly pair: TokenPair
-  /** What others verify them with, at this moment. */
-  readonly verifiers: () => readonly SigningKey[]
+  /** Answers with what others verify them with. */
+  readonly publicKeys: (request: Request) => Response
   close(): Promise<void>
 }
 
@@ -56,7 +56,7 @@ export function createStrategies({ config, keys, store, open, clock }: StrategyP
   return {
     strategy: order[config.strategy],
     pair: tokenPair({ keys, store: devices, revocations: shared.revocations, access, clock }),
-    verifiers: () => signing.accepted(clock()),
+    publicKeys: jwksEndpoint(signing, { clock }),
     async close() {
       shared.revocations.close()
       await ended.close?.()

@@ -237,7 +237,7 @@ describe('keys', () => {
     const { pair } = await paired(server)
     const { status, body, headers, text } = await server.visitor().get('/.well-known/jwks.json')
     expect(status).toBe(200)
-    expect(headers.get('cache-control')).toBe('public, max-age=300')
+    expect(headers.get('cache-control')).toBe('public, max-age=600')
     expect(headers.getSetCookie()).toEqual([])
     expect(body.keys).toHaveLength(1)
     expect(text).not.toContain('"d"')
