@@ -3,12 +3,14 @@
  * and with 64 KB made to take long. What comes of it is a refusal: no throw, no user, and no time to speak of.
  */
 import { generateKeyPairSync } from 'node:crypto'
+import { createServer } from 'node:http'
 import fc from 'fast-check'
 import {
   acceptCredentialsInUrls,
   acceptNoRevocation,
   cookie,
   createSessions,
+  Fault,
   generateSecret,
   header,
   jwt,
@@ -22,9 +24,11 @@ import {
 import { memory } from 'sojourn/store/memory'
 import { importKey, type SigningKeyInput } from 'sojourn/token/import-key'
 import { tokenPair } from 'sojourn/token/pair'
+import { remoteJwks } from 'sojourn/token/remote-jwks'
 import { tickets } from 'sojourn/token/ticket'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { exchange } from './exchange.js'
+import { listening } from './fixtures/servers.js'
 
 /** One place: what it makes of a text, and one text that it honours. */
 interface Entrance {
@@ -214,15 +218,15 @@ describe.each(Object.entries(entrances))('%s', (name, open) => {
     expect(fresh.read(fresh.valid)).toEqual({ user: 'ann', refused: undefined })
   })
 
-  test('A-14: bytes of no meaning are refused', () => {
+  test('bytes of no meaning are refused', () => {
     fc.assert(fc.property(fc.oneof(bytes, unicode, alphabet), refuses), { numRuns: 1000 })
   })
 
-  test('A-14: what was valid before it was changed is refused', () => {
+  test('what was valid before it was changed is refused', () => {
     fc.assert(fc.property(changed(valid), refuses), { numRuns: 1500 })
   })
 
-  test('64 KB made to be slow are refused in milliseconds', () => {
+  test('A-158: 64 KB made to be slow are refused in milliseconds', () => {
     for (const make of slow(valid)) {
       const text = make(65_536)
       // The quickest of a few: others share this machine. What grows with the square takes a second.
@@ -274,5 +278,60 @@ describe('a key out of a stranger’s JWKS', () => {
       fc.property(one, (key) => refuses({ algorithm: 'Ed25519', key })),
       { numRuns: 1000 },
     )
+  })
+})
+
+describe('a stranger’s JWKS', () => {
+  const good = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' })
+  const valid = JSON.stringify({ keys: [{ ...good, kid: 'one', alg: 'Ed25519', use: 'sig' }] })
+
+  /** What comes of a body, from a real server: keys that verify, or a fault. */
+  async function issuer() {
+    let body: string | Uint8Array = ''
+    const { port, close } = await listening(
+      createServer((_, response) => response.setHeader('content-type', 'application/json').end(body)),
+    )
+    onTestFinished(close)
+    return async (text: string | Uint8Array) => {
+      body = text
+      const start = performance.now()
+      const found = await Promise.resolve(remoteJwks(`http://127.0.0.1:${port}/`).keysFor('one')).catch(
+        (error) => error,
+      )
+      if (found instanceof Error) {
+        expect(found).toBeInstanceOf(Fault)
+        return { keys: undefined, ms: performance.now() - start }
+      }
+      for (const key of found) expect([key.private, key.public.type]).toEqual([undefined, 'public'])
+      return { keys: found as unknown[], ms: performance.now() - start }
+    }
+  }
+
+  test('bytes of no meaning, and a valid one that was changed, are keys or a fault', async () => {
+    const read = await issuer()
+    expect((await read(valid)).keys).toHaveLength(1)
+    const body = fc.oneof(fc.uint8Array({ maxLength: 400 }), fc.json(), changed(valid))
+    await fc.assert(
+      fc.asyncProperty(body, async (text) => void (await read(text))),
+      { numRuns: 400 },
+    )
+  })
+
+  test('A-158: 64 KB made to be slow are answered in milliseconds', async () => {
+    const read = await issuer()
+    const many = (part: string) =>
+      `{"keys":[${Array(Math.floor(65_536 / part.length))
+        .fill(part)
+        .join(',')}]}`
+    const jwk = JSON.stringify(good)
+    const bodies = [
+      many('{}'),
+      many(jwk),
+      `{"keys":${'['.repeat(65_536)}`,
+      `{"keys":[{"kid":"${'a'.repeat(65_000)}"}]}`,
+    ]
+    const long = { kty: 'RSA', e: 'AQAB', n: 'A'.repeat(64_000), kid: 'one' }
+    bodies.push(JSON.stringify({ keys: [long] }), JSON.stringify({ keys: Array(100).fill({ ...long, n: 'AQAB' }) }))
+    for (const text of bodies) expect((await read(text)).ms, text.slice(0, 40)).toBeLessThan(500)
   })
 })
