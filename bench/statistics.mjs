@@ -12,3 +12,9 @@ export function rotate(list, by) {
   const from = by % list.length
   return [...list.slice(from), ...list.slice(0, from)]
 }
+
+/** The value that such a part of the others does not exceed: 0.99 is the 99th percentile. */
+export function quantile(values, part) {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.ceil(part * sorted.length) - 1)]
+}
