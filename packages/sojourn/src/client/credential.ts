@@ -47,7 +47,7 @@ export function granted(body: unknown, asked: number, since: number): Credential
   if (typeof body !== 'object' || body === null) return undefined
   const { access_token, token_type, expires_in, refresh_token } = body as Record<string, unknown>
   if (typeof token_type !== 'string' || token_type.toLowerCase() !== 'bearer') return undefined
-  if (typeof expires_in !== 'number' || !(expires_in > 0)) return undefined
+  if (typeof expires_in !== 'number' || !(expires_in >= 0)) return undefined
   // Counted from before it was asked for, so that the server's clock is never behind ours.
   const lifetime = expires_in * 1000
   const expiresAt = asked + lifetime

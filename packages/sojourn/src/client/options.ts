@@ -73,7 +73,7 @@ export function absolute(url: string | URL): URL {
 }
 
 function checkedOrigin(text: string): string {
-  if (/^https?:/i.test(text) && URL.canParse(text) && new URL(text).origin === text) return text
+  if (/^https?:[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text) return text
   return misuse(`\`origins\` has ${JSON.stringify(text)}; write "https://host[:port]", without path, slash or wildcard`)
 }
 
