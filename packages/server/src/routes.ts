@@ -5,6 +5,7 @@ import { challenge, Fault } from 'sojourn'
 import { accountCalls } from './api/accounts.js'
 import { sessionCalls } from './api/sessions.js'
 import { shopCalls } from './api/shop.js'
+import { type TicketDesk, ticketCalls } from './api/tickets.js'
 import { tokenCalls } from './api/tokens.js'
 import { isDatabaseError } from './database.js'
 import type { Logger } from './log.js'
@@ -18,13 +19,14 @@ import type { Strategies } from './strategies.js'
 export function createRoutes(
   services: Services,
   log: Logger,
-  { pair, publicKeys }: Pick<Strategies, 'pair' | 'publicKeys'>,
+  { pair, publicKeys, tickets }: Pick<Strategies, 'pair' | 'publicKeys'> & { tickets: TicketDesk },
 ): Hono {
   const app = new Hono()
   // Before the next line: whoever renews a token may well send the one that has run out along.
   tokenCalls(app, services, pair)
   app.get('/.well-known/jwks.json', (c) => publicKeys(c.req.raw))
   app.use('/api/*', refuseDeadTokens(services))
+  ticketCalls(app, tickets)
   for (const calls of [accountCalls, sessionCalls, shopCalls]) calls(app, services)
   app.route('/', pages(services))
   refuseOtherMethods(app)

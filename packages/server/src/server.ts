@@ -7,6 +7,7 @@ import { cookie, createSessions, header, type UserStore } from 'sojourn'
 import { fetch } from 'sojourn/adapter/fetch'
 import { memory } from 'sojourn/store/memory'
 import { sqlite } from 'sojourn/store/sqlite'
+import { tickets } from 'sojourn/token/ticket'
 import { createAccounts } from './accounts.js'
 import { createApp } from './app.js'
 import { createCarts } from './carts.js'
@@ -68,6 +69,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     ...(config.origin === undefined ? {} : { origin: config.origin }),
     clock,
   })
+  const unused = open('sojourn_tickets')
   sessions.on(logEvents(log))
   ways.pair.on(logEvents(log))
 
@@ -93,7 +95,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     ...deviceOperations(sessions),
     ...cartOperations(carts),
   }
-  const routes = createRoutes(services, log, ways)
+  const routes = createRoutes(services, log, { ...ways, tickets: tickets({ sessions, store: unused }) })
   const peer = { peer: (_: Request, peer: Peer) => peer }
   const answer = (request: Request, peer: Peer) => {
     visits.meet(request, peer)
@@ -114,6 +116,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     clearInterval(sweeping)
     await sessions.close()
     await ways.close()
+    await unused.close?.()
     database.close()
   }
   try {

@@ -230,6 +230,44 @@ describe('refresh, revoke, introspect', () => {
   })
 })
 
+describe('tickets', () => {
+  const PATH = '/api/ticket/session'
+  const redeem = (server: Started, ticket: string, headers = {}) =>
+    server.visitor().get(`${PATH}?ticket=${encodeURIComponent(ticket)}`, headers)
+
+  test('A-118: by token or cookie, for one path, once', async () => {
+    const server = await started()
+    const browser = await server.user('ann')
+    const { api, pair } = await paired(server)
+    for (const issue of [
+      () => api.post('/api/ticket', { path: PATH }, bearer(pair)),
+      () => browser.post('/api/ticket', { path: PATH }),
+    ]) {
+      const { status, body } = await issue()
+      expect(status).toBe(200)
+      // A prefetch does not burn it (A-146).
+      expect((await redeem(server, body.ticket, { 'sec-purpose': 'prefetch' })).status).toBe(401)
+      const first = await redeem(server, body.ticket)
+      expect(first).toMatchObject({ status: 200, body: { session: { userId: decodeJwt(pair.access_token).sub } } })
+      expect(first.headers.get('cache-control')).toContain('no-store')
+      expect((await redeem(server, body.ticket)).status).toBe(401)
+    }
+    const other = (await browser.post('/api/ticket', { path: '/api/cart' })).body.ticket
+    expect((await redeem(server, other)).status).toBe(401)
+    expect(server.lines.join()).not.toContain(other)
+  })
+
+  test('of a session that has ended, of a guest, and of a stranger: none', async () => {
+    const server = await started()
+    const browser = await server.user('ann')
+    const { ticket } = (await browser.post('/api/ticket', { path: PATH })).body
+    await browser.post('/api/logout')
+    expect((await redeem(server, ticket)).status).toBe(401)
+    expect((await server.visitor().post('/api/ticket', { path: PATH })).status).toBe(401)
+    expect((await browser.post('/api/ticket', { path: 'https://evil.example/' })).status).toBe(400)
+  })
+})
+
 describe('keys', () => {
   test('jwks.json holds public keys, and others verify our tokens with them', async () => {
     const server = await started()
