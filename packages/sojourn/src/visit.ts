@@ -214,7 +214,9 @@ export class Visit<Data extends object> implements Host {
   }
 
   #fail(fault: unknown): never {
-    if (fault instanceof Fault) this.#core.context.emit({ type: 'fault', code: fault.code, message: fault.message })
+    // Of what is not ours (an `update` that throws when it is run again) only the kind is told: its words may be data.
+    const { code, message } = fault instanceof Fault ? fault : { code: 'ERR_APP', message: "the app's own code failed" }
+    this.#core.context.emit({ type: 'fault', code, message })
     throw fault
   }
 }
