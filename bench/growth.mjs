@@ -3,7 +3,6 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { measure } from './measure.mjs'
-import { median } from './statistics.mjs'
 
 const exec = promisify(execFile)
 
@@ -15,14 +14,9 @@ export async function growth(plan, say) {
   const rows = []
   for (const store of ['memory', 'sqlite']) {
     for (const sessions of plan.sizes) {
-      const rounds = []
-      for (let round = 0; round < plan.growthRounds; round++) {
-        const bare = await measure('node-http', ['bare'], plan)
-        const grown = await measure('sojourn-grown', [store, sessions, CALLS[store]].map(String), plan)
-        rounds.push({ ...grown.facts, over: grown.cpu - bare.cpu })
-      }
-      const row = { store, sessions }
-      for (const figure of ['get', 'set', 'over']) row[figure] = median(rounds.map((round) => round[figure]))
+      const bare = await measure('node-http', ['bare'], plan)
+      const grown = await measure('sojourn-grown', [store, sessions, CALLS[store]].map(String), plan)
+      const row = { store, sessions, ...grown.facts, over: grown.cpu - bare.cpu }
       rows.push(row)
       say(`${store}, ${sessions} sessions: get ${Math.round(row.get)} ns, set ${Math.round(row.set)} ns`)
     }

@@ -5,11 +5,13 @@ import { measure, verify } from './measure.mjs'
 import { median, rotate } from './statistics.mjs'
 
 /**
- * Measures the contenders named, or all. Each is checked first, so that nothing is measured that does not keep a
- * session; throws when one does not.
+ * Measures the contenders named, or all; where they are read alone, if that is enough. Each is checked first, so that
+ * nothing is measured that does not keep a session; throws when one does not.
  */
-export async function requests(names, plan, say) {
-  const chosen = contenders.filter(({ name }) => names.length === 0 || names.includes(name))
+export async function requests(names, plan, say, readsOnly) {
+  const chosen = contenders
+    .filter(({ name }) => names.length === 0 || names.includes(name))
+    .map((contender) => (readsOnly ? { ...contender, variants: contender.variants.slice(0, 1) } : contender))
   const absent = chosen.filter(({ optional, packages }) => optional && !packages.every(versionOf))
   const present = chosen.filter((contender) => !absent.includes(contender))
   for (const contender of present) {

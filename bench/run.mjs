@@ -1,10 +1,11 @@
 /**
  * Measures Sojourn against its peers, all in the same run. The tables go to stdout as Markdown, progress to stderr.
  *
- *   npm run bench                       all of it, about half an hour
- *   npm run bench -- --quick            a glance, indicative only, without the million
+ *   npm run bench                       all of it, about 12 minutes
+ *   npm run bench -- --quick            a glance of three minutes, indicative only, without the million
  *   npm run bench -- --only floor       only these contenders (may be repeated), and no table of growth
- *   npm run bench -- --check            only what the targets speak of; exits 1 when one is missed
+ *   npm run bench -- --growth           only what many sessions cost
+ *   npm run bench -- --check            only what the targets speak of, longer; exits 1 when one is missed
  *   npm run bench -- --json FILE        the figures as well
  *   npm run bench -- --write-docs       the tables into docs/benchmarks.md as well
  */
@@ -18,27 +19,24 @@ const { values: flags } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     only: { type: 'string', multiple: true, default: [] },
+    growth: { type: 'boolean', default: false },
     check: { type: 'boolean', default: false },
     json: { type: 'string' },
     'write-docs': { type: 'boolean', default: false },
   },
 })
-const plan = flags.quick
-  ? { rounds: 1, warmup: 1, seconds: 1, sessions: 200, distinct: 16_000, sizes: [10_000, 100_000], growthRounds: 1 }
-  : {
-      rounds: 5,
-      warmup: 2,
-      seconds: 4,
-      sessions: 1000,
-      distinct: 16_000,
-      sizes: [10_000, 100_000, 1_000_000],
-      growthRounds: 3,
-    }
+const sizes = flags.quick ? [10_000, 100_000] : [10_000, 100_000, 1_000_000]
+const times = flags.quick
+  ? { rounds: 1, warmup: 1, seconds: 1, sessions: 200 }
+  : { ...(flags.check ? { rounds: 5, warmup: 2, seconds: 3 } : { rounds: 3, warmup: 1, seconds: 2 }), sessions: 1000 }
+const plan = { ...times, distinct: 16_000, sizes }
 
 const names = contenders.map(({ name }) => name)
 const stranger = flags.only.find((name) => !names.includes(name))
 if (stranger) stop(`--only ${stranger}: there is ${names.join(', ')}`)
-if (flags.check && flags.only.length > 0) stop('--check measures what the targets speak of; drop --only')
+const parts = [flags.only.length > 0 && '--only', flags.growth && '--growth', flags.check && '--check'].filter(Boolean)
+if (parts.length > 1) stop(`${parts.join(' and ')} are different parts; drop one`)
+if (parts.length > 0 && flags['write-docs']) stop(`--write-docs is for all of it; drop ${parts[0]}`)
 
 const began = performance.now()
 const say = (line) => console.error(`${Math.round((performance.now() - began) / 1000)} s · ${line}`)
@@ -50,24 +48,27 @@ const { growth, memoryFigures } = await import('./growth.mjs')
 const { needed, targets } = await import('./targets.mjs')
 const report = await import('./report.mjs')
 
-const parts = [report.setting(plan)]
-const results = await requests(flags.check ? needed : flags.only, plan, say).catch((error) => stop(error.message))
-parts.push(report.requestTable(results))
-
-if (flags.only.length === 0) {
-  if (!flags.check) {
-    results.growth = await growth(plan, say)
-    parts.push(report.growthTable(results.growth))
-  }
-  if (!flags.quick || flags.check) {
-    results.memory = await memoryFigures(say)
-    parts.push(report.memoryTable(results.memory))
-    results.targets = targets(results)
-    parts.push(report.targetTable(results.targets))
-  }
+const tables = [report.setting(plan)]
+const results = {}
+if (!flags.growth) {
+  const names = flags.check ? needed : flags.only
+  Object.assign(results, await requests(names, plan, say, flags.check).catch((error) => stop(error.message)))
+  tables.push(report.requestTable(results))
+}
+if (flags.growth || parts.length === 0) {
+  results.growth = await growth(plan, say)
+  tables.push(report.growthTable(results.growth))
+}
+if (flags.check || (flags.only.length === 0 && !flags.quick)) {
+  results.memory = await memoryFigures(say)
+  tables.push(report.memoryTable(results.memory))
+}
+if (results.contenders && results.memory) {
+  results.targets = targets(results)
+  tables.push(report.targetTable(results.targets))
 }
 
-const markdown = parts.join('\n\n')
+const markdown = tables.join('\n\n')
 console.log(markdown)
 if (flags.json) writeFileSync(flags.json, `${JSON.stringify({ node: process.version, plan, ...results }, null, 2)}\n`)
 if (flags['write-docs']) writeDocs(markdown)
@@ -79,13 +80,13 @@ if (flags.check && missed.length > 0) {
 }
 
 /** Puts the tables between the marks of the page. */
-function writeDocs(tables) {
+function writeDocs(text) {
   const page = new URL('../docs/benchmarks.md', import.meta.url)
-  const text = readFileSync(page, 'utf8')
+  const was = readFileSync(page, 'utf8')
   const marked = /(<!-- bench:begin -->\n)[\s\S]*(<!-- bench:end -->)/
-  if (!marked.test(text)) stop('docs/benchmarks.md has lost its marks')
+  if (!marked.test(was)) stop('docs/benchmarks.md has lost its marks')
   writeFileSync(
     page,
-    text.replace(marked, (_, begin, end) => `${begin}\n${tables}\n\n${end}`),
+    was.replace(marked, (_, begin, end) => `${begin}\n${text}\n\n${end}`),
   )
 }
