@@ -19,16 +19,25 @@ function controlled(scheduler: fc.Scheduler, options: { limit?: Limit } = {}) {
   const app = shop({ clock, store, ...options })
   async function race<T>(...starts: (() => Promise<T>)[]): Promise<T[]> {
     racing = true
-    const results = await scheduler.waitFor(Promise.all(starts.map((start) => start())))
+    // Even who comes first is drawn.
+    const results = await scheduler.waitFor(
+      Promise.all(starts.map((start) => scheduler.schedule(Promise.resolve()).then(start))),
+    )
     racing = false
     return results
   }
   return { app, race }
 }
 
+/** After each call everybody gets as far as their next one, so that the next to happen is drawn from among all of them. */
+const act = async (call: () => Promise<unknown>) => {
+  await call()
+  await new Promise((resolve) => setImmediate(resolve))
+}
+
 /** Runs the body under many orders. */
 function underAnyOrder(body: (scheduler: fc.Scheduler, draw: fc.GeneratorValue) => Promise<void>, runs = 150) {
-  return fc.assert(fc.asyncProperty(fc.scheduler(), fc.gen(), body), { numRuns: runs })
+  return fc.assert(fc.asyncProperty(fc.scheduler({ act }), fc.gen(), body), { numRuns: runs })
 }
 
 const times = (draw: fc.GeneratorValue, min: number, max: number) => draw(fc.integer, { min, max })
@@ -46,6 +55,24 @@ async function contents(app: App, cookies: (string | undefined)[]) {
   }
   return found
 }
+
+test('the harness: every order of two requests’ calls is drawn', async () => {
+  const orders = new Set<string>()
+  await underAnyOrder(async (scheduler) => {
+    const { app, race } = controlled(scheduler)
+    const { given } = await app.request('', (s) => s.login('ada'))
+    let order = ''
+    const calls = (name: string, count: number) => async () => {
+      for (let i = 0; i < count; i++) {
+        await app.store.get(given!)
+        order += name
+      }
+    }
+    await race(calls('a', 2), calls('b', 3))
+    orders.add(order)
+  }, 400)
+  expect(orders.size).toBe(10)
+})
 
 describe('A-68: parallel writers of one session', () => {
   test('A-68: of different keys, none is lost, however each writes', () =>
