@@ -15,7 +15,7 @@ export function setting(plan) {
   const memory = Math.round(totalmem() / 2 ** 30)
   return [
     `Node ${process.versions.node}, ${process.platform} ${process.arch}, ${cores.length} × ${cores[0].model}, ${memory} GiB.`,
-    `Load: ${generator}, 100 connections, ${whole(plan.sessions)} sessions in turn (first sight: ${whole(plan.distinct)}),`,
+    `Load: ${generator}, 100 connections, ${whole(plan.sessions)} sessions in turn (first sight: ${whole(plan.firstSight)}),`,
     pinned ? 'the server pinned to core 1, the load to core 0;' : 'nothing pinned (no `taskset`);',
     `${plan.rounds} × ${plan.seconds} s after ${plan.warmup} s of warming up, order rotated, medians${plan.rounds < 3 ? ' (a quick run: indicative only)' : ''}.`,
   ].join('\n')

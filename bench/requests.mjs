@@ -29,7 +29,7 @@ export async function requests(names, plan, say, readsOnly) {
   for (let round = 0; round < plan.rounds; round++) {
     for (const run of rotate(runs, Math.round((round * runs.length) / plan.rounds))) {
       const { name, variant, server, args, distinct } = run
-      const times = { ...plan, distinct, sessions: distinct ? plan.distinct : plan.sessions }
+      const times = { ...plan, distinct, sessions: distinct ? plan.firstSight : plan.sessions }
       const { cpu, rate } = await measure(server, [variant, ...args], times).catch((cause) =>
         fail(name, variant, cause),
       )
