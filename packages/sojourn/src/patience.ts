@@ -30,7 +30,9 @@ export function patience(): Ask {
 
   const inTime = <T>(answer: Promise<T>): Promise<T> =>
     new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`no answer within ${DEADLINE} ms`)), DEADLINE)
+      const late = () => reject(new Error(`no answer within ${DEADLINE} ms`))
+      // When it was this process that paused, what has come meanwhile is heard first.
+      const timer = setTimeout(() => setImmediate(late), DEADLINE)
       answer.then(resolve, reject).finally(() => clearTimeout(timer))
     })
 

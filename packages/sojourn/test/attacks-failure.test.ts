@@ -1,4 +1,5 @@
 /** A store that fails, hangs, or stops halfway: nobody is logged out by it, nothing opens, and nobody waits for ever. */
+import { access } from 'node:fs/promises'
 import type { Limit } from 'sojourn'
 import { memory } from 'sojourn/store/memory'
 import { manualClock } from 'sojourn/testing/clock'
@@ -292,5 +293,21 @@ describe('A-82: a store that takes 30 seconds', () => {
     expect(await app.userOf(cookie)).toBe('ada')
     vi.useRealTimers()
     expect(await unhandled()).toEqual([])
+  })
+
+  test('A-82: is not mistaken for a process that paused while the answer was on its way', async () => {
+    let file = false
+    const clock = manualClock()
+    const store = gated(memory({ clock }), async (_, go) => {
+      if (file) await access(import.meta.filename)
+      return go()
+    })
+    const app = shop({ clock, store })
+    const { given } = await app.request('', (s) => s.login('ada'))
+    file = true
+    const answer = app.request(given!, (s) => s.userId)
+    await new Promise((resolve) => process.nextTick(resolve))
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2_100)
+    expect((await answer).value).toBe('ada')
   })
 })

@@ -6,10 +6,14 @@ import fc from 'fast-check'
 import type { Limit, Session } from 'sojourn'
 import { memory } from 'sojourn/store/memory'
 import { manualClock } from 'sojourn/testing/clock'
-import { describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { type Answer, type App, gated, MINUTE, type Shop, shop } from './helpers.js'
 
 type S = Session<Shop>
+
+// A busy machine must not look like a slow store: time passes by the turns of the event loop.
+beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] }))
+afterEach(() => void vi.useRealTimers())
 
 /** A shop whose store is asked freely while it is set up, and in the scheduler's order once `race` has begun. */
 function controlled(scheduler: fc.Scheduler, options: { limit?: Limit } = {}) {
@@ -19,12 +23,19 @@ function controlled(scheduler: fc.Scheduler, options: { limit?: Limit } = {}) {
   const app = shop({ clock, store, ...options })
   async function race<T>(...starts: (() => Promise<T>)[]): Promise<T[]> {
     racing = true
-    // Even who comes first is drawn.
-    const results = await scheduler.waitFor(
-      Promise.all(starts.map((start) => scheduler.schedule(Promise.resolve()).then(start))),
-    )
-    racing = false
-    return results
+    const tick = () => {
+      if (!racing) return
+      vi.advanceTimersByTime(1)
+      setImmediate(tick)
+    }
+    tick()
+    try {
+      // Even who comes first is drawn.
+      const entered = starts.map((start) => scheduler.schedule(Promise.resolve()).then(start))
+      return await scheduler.waitFor(Promise.all(entered))
+    } finally {
+      racing = false
+    }
   }
   return { app, race }
 }
