@@ -5,7 +5,8 @@
 
 /**
  * - `ERR_STORE`: the store failed or did not answer in time
- * - `ERR_CONFLICT`: a login replaced the session while this request was changing it; the change was not kept
+ * - `ERR_CONFLICT`: a login or rotation gave the session a new identifier while this request was under way; what the
+ *   request wanted of it was not done
  * - `ERR_LIMIT`: the user is at the limit of sessions, and the policy is `reject`
  * - `ERR_LATE`: the session was changed after the response's headers had left
  * - `ERR_TOO_LARGE`: the session does not fit into what carries it; the client keeps what it had
