@@ -8,6 +8,7 @@ import {
   get,
   heard,
   kept,
+  later,
   login,
   logout,
   runOut,
@@ -56,6 +57,16 @@ describe('with a browser', () => {
     expect(await logout(all[0]!)).toBe(true)
     await untilSignedIn(all, false)
     await expect.poll(() => server.events.filter(({ type }) => type === 'ended').length).toBe(3)
+  })
+
+  test('a logout counts in a tab whose login is of a time to come, since the clock was put right', async () => {
+    const server = await clientServer()
+    const all = await tabs(open, server, 2, BODY)
+    await later(all, 3_600_000)
+    for (const page of all) await login(page)
+    await later(all, -3_600_000)
+    expect(await logout(all[0]!)).toBe(true)
+    await untilSignedIn(all, false)
   })
 
   test('a logout that the server does not hear of still forgets, and says so', async () => {

@@ -1,4 +1,5 @@
 /** One credential for all tabs: renewed once, whatever is lost on the way. */
+import type { Page } from 'playwright-core'
 import { describe, expect, test } from 'vitest'
 import { useBrowser } from '../../server/test/browser.js'
 import { type ClientServer, clientServer, type Seen } from './fixtures/client-server.js'
@@ -34,6 +35,8 @@ describe('with a browser', () => {
     expect(await login(all[0]!)).toBe(200)
     await untilSignedIn(all, true)
     await runOut(all[0]!)
+    // What one tab writes, the others see a little later.
+    for (const page of all) await expect.poll(async () => JSON.stringify(await kept(page))).toContain('"expiresAt\\":1')
     expect(await Promise.all(all.map((page) => get(page)))).toEqual([200, 200, 200, 200, 200])
     expect(server.to(REFRESH)).toHaveLength(1)
     const [{ access_token }] = bodies(server.to(REFRESH)) as [Record<string, unknown>]
@@ -222,6 +225,25 @@ describe('with a browser', () => {
     }
   })
 
+  test.each(['at the same time', 'right after it'])(
+    'a tab that sees late what another has written, and asks %s, still does not refresh again',
+    async (when) => {
+      const server = await clientServer()
+      const [page, other] = (await tabs(open, server, 2, LOCAL)) as [never, never]
+      await login(page)
+      await untilSignedIn([page, other], true)
+      await runOut(page)
+      await lagging(other, 300)
+      await expect.poll(async () => JSON.stringify(await kept(other))).toContain('"expiresAt\\":1')
+      await pause(400)
+      await signedIn(other)
+      const [answer] = await Promise.all([go(page, false), go(other, when === 'right after it')])
+      await expect.poll(() => heard(other)).toContain('200')
+      expect(answer).toBe(200)
+      expect(server.to(REFRESH)).toHaveLength(1)
+    },
+  )
+
   test('without Web Locks, requests of one page still share one refresh', async () => {
     const server = await clientServer()
     const { page } = await open(server.url, { javaScriptEnabled: true })
@@ -239,3 +261,32 @@ describe('with a browser', () => {
     expect(server.to(REFRESH)).toHaveLength(1)
   })
 })
+
+/** What is written to storage is seen so many milliseconds later in this tab. */
+async function lagging(page: Page, ms: number): Promise<void> {
+  await page.evaluate((ms) => {
+    const read = Storage.prototype.getItem
+    let [old, latest, since] = [null, read.call(localStorage, 'sojourn:default'), Number.NEGATIVE_INFINITY]
+    Storage.prototype.getItem = function (key) {
+      const value = read.call(this, key)
+      if (value !== latest) [old, latest, since] = [latest as never, value, performance.now()]
+      return performance.now() - since < ms ? old : latest
+    }
+  }, ms)
+}
+
+/** Asks now and tells the other tabs when it has an answer; or asks when another tab has told so. */
+function go(page: Page, whenTold: boolean): Promise<number> {
+  return page.evaluate(async (whenTold) => {
+    const channel = new BroadcastChannel('test')
+    const ask = async () => {
+      const { status } = await window.client.fetch('/api/me')
+      window.heard.push(`${status}`)
+      channel.postMessage('answered')
+      return status
+    }
+    if (!whenTold) return ask()
+    channel.onmessage = ask
+    return 0
+  }, whenTold)
+}

@@ -20,8 +20,12 @@ export interface HolderOptions {
 
 /** After a renewal that failed while the old credential was still good: milliseconds until the next one. */
 const BREATHER = 5_000
-/** What another tab has just renewed may arrive after its turn is over: milliseconds to wait for it, and how often to look. */
-const ARRIVAL = 200
+/**
+ * What one tab writes or says, another may see later than the lock's end. So a turn lasts a little longer than its work,
+ * for those who are about to ask; and whoever had to wait for it looks for so long, so often. Milliseconds.
+ */
+const LINGER = 200
+const ARRIVAL = 500
 const LOOK = 10
 
 /** The credential of one client. */
@@ -71,17 +75,26 @@ export class Holder {
    * Throws a `RenewalError` when the server gave no answer.
    */
   renew(was: Credential | undefined): Promise<Credential | undefined> {
-    this.#renewing ??= alone(`sojourn:${this.#options.name}`, (waited) => this.#renew(was, waited)).finally(() => {
+    this.#renewing ??= this.#inTurn(was).finally(() => {
       this.#renewing = undefined
     })
     return this.#renewing
   }
 
-  async #renew(was: Credential | undefined, waited: boolean): Promise<Credential | undefined> {
-    for (let time = 0; waited && time < ARRIVAL && same(this.held, was); time += LOOK) {
-      await new Promise((done) => setTimeout(done, LOOK))
-    }
-    const held = this.held
+  #inTurn(was: Credential | undefined): Promise<Credential | undefined> {
+    return new Promise((resolve, reject) => {
+      const turn = async (waited: boolean): Promise<void> => {
+        for (let time = 0; waited && time < ARRIVAL && same(this.held, was); time += LOOK) await pause(LOOK)
+        const held = this.held
+        const next = await this.#renew(was, held)
+        resolve(next)
+        if (same(was, held) && !same(next, held)) await pause(LINGER)
+      }
+      alone(`sojourn:${this.#options.name}`, turn).catch(reject)
+    })
+  }
+
+  async #renew(was: Credential | undefined, held: Credential | undefined): Promise<Credential | undefined> {
     // Renewed by another tab; or logged out, and then there is nothing to renew.
     if (!same(held, was) || !this.canRenew(held)) return held
     let next: Credential | undefined
@@ -175,7 +188,8 @@ export class Holder {
     const { refresh, revoke, storage, tell } = this.#options
     const held = this.held
     if (kind === 'logout') {
-      if (held && held.since > at) return
+      // A login that begins later than now began before the clock was put right, and nobody knows when.
+      if (held && held.since > at && held.since <= Date.now()) return
       this.#forget(at)
       // A login of this tab's own: nobody else can end it.
       if (held && revoke && !this.#shared) void revoked(revoke, held)
@@ -190,4 +204,8 @@ export class Holder {
     }
     if (kind === 'login') tell('login')
   }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((done) => setTimeout(done, ms))
 }

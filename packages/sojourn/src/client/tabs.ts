@@ -30,15 +30,18 @@ export function joinTabs(name: string, hear: (message: Message) => void): Tabs {
   return { tell: (message) => channel.postMessage(message), close: () => channel.close() }
 }
 
+/** Browsers coarsen clocks, each process its own way: milliseconds that one may be ahead of another. */
+const JITTER = 1_000
+
 /** A time to come would end logins that have not begun yet. */
 function messageOf(data: unknown): Message | undefined {
   if (typeof data !== 'object' || data === null) return undefined
   const { kind, at, credential, sealed } = data as Record<string, unknown>
   if (kind !== 'login' && kind !== 'logout' && kind !== 'renewed') return undefined
-  if (typeof at !== 'number' || !(at <= Date.now())) return undefined
+  if (typeof at !== 'number' || !(at <= Date.now() + JITTER)) return undefined
   return {
     kind,
-    at,
+    at: Math.min(at, Date.now()),
     credential: credentialOf(credential),
     sealed: sealed instanceof Uint8Array && sealed.length < 65_536 ? new Uint8Array(sealed) : undefined,
   }
