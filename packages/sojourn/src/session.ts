@@ -12,6 +12,7 @@ export interface Host extends Shape {
   mint(user: boolean): Minted
   device(): Device | undefined
   unreadable(): void
+  fresh(state: State): Awaitable<boolean>
   issueToken(id: string): string
   verifyToken(id: string, token: unknown): boolean
   credential(): string | undefined
@@ -188,6 +189,15 @@ export class Session<Data extends object = Record<string, unknown>> {
     if (!isOwnPath(path))
       throw new TypeError('session.url: only a path of this origin may carry the session; give one such as "/cart"')
     return this.#host.link(path, Session.credential(this as Session<object>))
+  }
+
+  /**
+   * Whether this session has not been ended anywhere until now, by the store's own word: for a route that must not rest
+   * on a copy that is seconds old. Costs a store call or two where sessions are sealed or signed, and nothing where
+   * opening the session has just asked the store. A guest about whom nothing is kept is `true`.
+   */
+  fresh(): Awaitable<boolean> {
+    return this.#state === undefined || this.#host.fresh(this.#state)
   }
 
   /**

@@ -152,6 +152,8 @@ export interface Strategy {
   adopt(draft: Draft, state: State, now: number): Awaitable<Outcome>
   /** Lets go of a session that another strategy goes on with. `false`: it was changed or ended since it was opened. */
   release(state: State, now: number): Awaitable<boolean>
+  /** Whether an opened session still holds, by the store's own word. Absent where opening asked the store already. */
+  fresh?(state: State): Awaitable<boolean>
   close?(): Awaitable<void>
 }
 

@@ -15,6 +15,7 @@ import type {
   Exchange,
   Minted,
   Outcome,
+  State,
   Strategy,
   StrategyContext,
   Transport,
@@ -118,6 +119,10 @@ export class Visit<Data extends object> implements Host {
     const { ip } = this.#x
     if (userAgent === undefined && ip === undefined) return undefined
     return { ...(userAgent === undefined ? {} : { userAgent }), ...(ip === undefined ? {} : { ip }) }
+  }
+
+  fresh(state: State): Awaitable<boolean> {
+    return this.#core.strategy.fresh?.(state) ?? true
   }
 
   unreadable(): void {

@@ -16,6 +16,7 @@ export interface View {
   readonly count: number
   readonly text: number
   readonly refused?: string | undefined
+  readonly fresh?: boolean
 }
 
 /** The app: its sessions, what they told, and a handler for requests. */
@@ -25,7 +26,7 @@ export interface Place {
   readonly handler: (request: Request) => Promise<Response>
 }
 
-/** `/add` counts, `/login/NAME`, `/remember/NAME`, `/logout`, `/rotate`, `/text/N` keeps N characters, anything else reads. */
+/** `/add` counts, `/login/NAME`, `/remember/NAME`, `/logout`, `/rotate`, `/text/N` keeps N characters, `/fresh` asks the store, anything else reads. */
 export function place(options: SessionsOptions<Data>): Place {
   const sessions = createSessions<Data>({ initial: () => ({ count: 0, text: '' }), ...options })
   const events: string[] = []
@@ -40,7 +41,9 @@ export function place(options: SessionsOptions<Data>): Place {
     if (verb === 'logout') session.logout()
     if (verb === 'rotate') session.rotate()
     const { id, userId: user, refused, data } = session
-    return Response.json({ id, user, refused, count: data.count, text: data.text.length } satisfies Partial<View>)
+    const fresh = verb === 'fresh' ? await session.fresh() : undefined
+    const view = { id, user, refused, fresh, count: data.count, text: data.text.length }
+    return Response.json(view)
   })
   return { sessions, events, handler }
 }

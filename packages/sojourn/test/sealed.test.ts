@@ -143,6 +143,25 @@ describe('sealed sessions', () => {
   })
 })
 
+test('a route that asks for fresh knows at once what another process ended; the others know within the bound', async () => {
+  const clock = manualClock()
+  const store = memory({ clock })
+  const app = () => {
+    const strategy = sealed({ revocations: revocations({ store, clock }), devices: memory({ clock }) })
+    return place({ keys, clock, strategy })
+  }
+  const [here, there] = [app(), app()]
+  const client = new Client(here.handler)
+  await client.send('/login/ann')
+  const abroad = client.at(there.handler)
+  expect(await abroad.get<View>('/fresh')).toMatchObject({ user: 'ann', fresh: true })
+  await client.send('/logout')
+  expect(await abroad.get<View>('/')).toMatchObject({ user: 'ann' })
+  expect(await abroad.get<View>('/fresh')).toMatchObject({ fresh: false })
+  expect(await abroad.get<View>('/')).toMatchObject({ refused: 'ended' })
+  expect(await new Client(here.handler).get<View>('/fresh')).toMatchObject({ fresh: true })
+})
+
 describe('a session of any size', () => {
   test('CK-03: is chunked over several cookies, and back', async () => {
     const app = sealedPlace()

@@ -119,6 +119,10 @@ export class Stateless implements Strategy {
     return run(this.#release(state))
   }
 
+  fresh({ id, record, issuedAt = record.createdAt }: State): Awaitable<boolean> {
+    return then(this.#registry.endedByNow(id, record, issuedAt), (ended) => !ended)
+  }
+
   end(id: string): Awaitable<boolean> {
     return this.#registry.end(id)
   }

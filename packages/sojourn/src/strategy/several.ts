@@ -62,6 +62,10 @@ class Several implements Strategy {
     return this.#keepers.get(state)?.release(state, now) ?? false
   }
 
+  fresh(state: State): Awaitable<boolean> {
+    return this.#keepers.get(state)?.fresh?.(state) ?? true
+  }
+
   end(id: string): Awaitable<boolean> {
     return run(
       this.#sum(
