@@ -20,6 +20,8 @@ export class Changes implements ProxyHandler<Fields> {
   readonly #name: string
   readonly #touch: () => void
   readonly #fields: Fields
+  /** Objects in the fields may be other requests' too, and are copied before anybody gets hold of them. */
+  readonly #shared: boolean
   /** Keys whose objects were handed out, and may have been changed inside, with their text before that. */
   #lent: Map<string, string> | undefined
   /** Changed keys: with the functions to run again, or `null` where the present value is what counts. */
@@ -27,10 +29,11 @@ export class Changes implements ProxyHandler<Fields> {
   #committed = false
 
   /** `touch` is called before anything that may come to a change. */
-  constructor(name: string, fields: Fields, touch: () => void) {
+  constructor(name: string, fields: Fields, touch: () => void, shared: boolean) {
     this.#name = name
     this.#fields = fields
     this.#touch = touch
+    this.#shared = shared
     this.view = new Proxy(fields, this)
   }
 
@@ -80,7 +83,7 @@ export class Changes implements ProxyHandler<Fields> {
   update(key: string, fn: Update): unknown {
     this.#begin(key)
     this.#noteMutation(key)
-    const value = fn(own(this.#fields, key))
+    const value = fn(this.#take(key))
     checkValue(this.#name, key, value)
     const earlier = this.#changed?.get(key)
     if (earlier !== null) this.#note(key, [...(earlier ?? []), fn])
@@ -124,11 +127,21 @@ export class Changes implements ProxyHandler<Fields> {
     if (typeof value !== 'object' || value === null) return value
     if (!this.#committed && !this.#lent?.has(key)) this.#touch()
     if (this.#committed) return deepFreeze(value)
-    if (!this.#lent?.has(key)) {
-      this.#lent ??= new Map()
-      this.#lent.set(key, JSON.stringify(value))
-    }
-    return value
+    if (this.#lent?.has(key)) return value
+    const taken = this.#take(key)
+    this.#lent ??= new Map()
+    this.#lent.set(key, JSON.stringify(taken))
+    return taken
+  }
+
+  /** The value of a key for somebody who may change it inside: this request's own copy. */
+  #take(key: string): unknown {
+    const value = own(this.#fields, key)
+    const ours = !this.#shared || this.#lent?.has(key) || this.#changed?.has(key)
+    if (ours || typeof value !== 'object' || value === null) return value
+    const copy: unknown = JSON.parse(JSON.stringify(value))
+    define(this.#fields, key, copy)
+    return copy
   }
 
   #begin(key: string): void {

@@ -1,6 +1,7 @@
 /** The content of the session of one request: data and flash values as the app sees them, and how they are kept. */
 import { Changes, type Fields } from './changes.js'
 import { type Content, decode, encode, fieldOf } from './codec.js'
+import { Verified } from './crypto/verified.js'
 import { Fault } from './errors.js'
 import { checkSchema, type StandardSchema } from './schema.js'
 
@@ -10,6 +11,18 @@ export interface Shape {
   readonly schema: StandardSchema | undefined
 }
 
+/**
+ * What was parsed lately, by its text, so that a session that is only read is parsed once and not on every request. Shared
+ * by all of them: whoever changes anything takes a copy first.
+ */
+const parsed = new Verified<Content>()
+
+function recall(text: string): Content | undefined {
+  const known = parsed.get(text) ?? decode(text)
+  if (known) parsed.set(text, known)
+  return known
+}
+
 /** The opened content; parsed when somebody first looks at it. */
 export class Contents {
   readonly data: Changes
@@ -17,6 +30,7 @@ export class Contents {
   readonly #touch: () => void
   readonly #text: string | undefined
   readonly #kept: Fields
+  readonly #shared: boolean
   #flash: Changes | undefined
   #closed = false
 
@@ -25,15 +39,17 @@ export class Contents {
     this.#shape = shape
     this.#touch = touch
     this.#text = text
-    const content = this.#read(text, unreadable)
-    this.data = new Changes('data', content.data, touch)
+    // What a schema gives back may be more than JSON, and is made anew for each request.
+    this.#shared = text !== undefined && shape.schema === undefined
+    const content = this.#read(text, unreadable, this.#shared ? recall : decode)
+    this.data = new Changes('data', content.data, touch, this.#shared)
     this.#kept = content.flash
   }
 
   /** Most requests flash nothing. */
   get flash(): Changes {
     if (this.#flash === undefined) {
-      this.#flash = new Changes('flash', this.#kept, this.#touch)
+      this.#flash = new Changes('flash', { ...this.#kept }, this.#touch, this.#shared)
       if (this.#closed) this.#flash.close()
     }
     return this.#flash
@@ -46,7 +62,7 @@ export class Contents {
   /** This request's changes over the content of `text`, of which only the keys in `keep` count where it is given. */
   replay(text: string | undefined, keep: readonly string[] | undefined): string {
     // Where nobody was faster, what the app was shown is kept: neither `initial` nor an update is asked for another.
-    const base = text === this.#text && !keep ? undefined : this.#read(text, () => {})
+    const base = text === this.#text && !keep ? undefined : this.#read(text, () => {}, decode)
     if (base && keep) base.data = { ...this.#shape.initial(), ...pick(base.data, keep) }
     const flash = base?.flash ?? this.#kept
     const content: Content = {
@@ -66,11 +82,11 @@ export class Contents {
   }
 
   /** Spread, not assigned: a `__proto__` in the text stays an ordinary key (A-72). */
-  #read(text: string | undefined, unreadable: () => void): Content {
+  #read(text: string | undefined, unreadable: () => void, parse: typeof decode): Content {
     const { initial, schema } = this.#shape
     const fresh = (): Content => ({ data: { ...initial() }, flash: {} })
     if (text === undefined) return fresh()
-    const content = decode(text)
+    const content = parse(text)
     const data = content && { ...initial(), ...content.data }
     const checked = schema && data && checkSchema(schema, data)
     if (!data || (checked && 'misfit' in checked)) {
