@@ -18,9 +18,11 @@ export interface Shape {
 const parsed = new Verified<Content>()
 
 function recall(text: string): Content | undefined {
-  const known = parsed.get(text) ?? decode(text)
-  if (known) parsed.set(text, known)
-  return known
+  const known = parsed.get(text)
+  if (known) return known
+  const content = decode(text)
+  if (content) parsed.set(text, content)
+  return content
 }
 
 /** The opened content; parsed when somebody first looks at it. */
