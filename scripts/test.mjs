@@ -5,7 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { chromium } from './chromium.mjs'
+import { providePrograms } from './debian.mjs'
 import { OTHER, otherNode } from './other-node.mjs'
 import { build, checkNode, install, root, run, say } from './setup.mjs'
 
@@ -20,9 +20,7 @@ checkNode()
 install()
 build()
 
-const browser = chromium()
-if (browser) process.env.CHROMIUM_PATH = browser
-else say('SKIPPED: the tests of the pages. There is no Chromium; set CHROMIUM_PATH, or install it')
+providePrograms()
 
 if (patterns.length > 0) vitest(process.execPath, patterns)
 else {

@@ -1,18 +1,9 @@
 /** A real browser for tests: headless Chromium, without JavaScript, with what it complains about kept. */
-import { existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, onTestFinished } from 'vitest'
-
-const PLACES = [
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser',
-  '/usr/bin/google-chrome',
-  '/usr/bin/google-chrome-stable',
-  '/Applications/Google Chrome.app/Contents/MacOS/Google Chrome',
-  '/Applications/Chromium.app/Contents/MacOS/Chromium',
-]
+import { find } from '../../../scripts/programs.mjs'
 
 /** A tab of a visitor with cookies of its own. */
 export interface Tab {
@@ -31,7 +22,7 @@ export type OpenTab = (url: string, options?: BrowserContextOptions) => Promise<
 export function useBrowser(): OpenTab {
   let browser: Browser | undefined
   beforeAll(async () => {
-    const executablePath = [process.env.CHROMIUM_PATH, ...PLACES].find((path) => path && existsSync(path))
+    const executablePath = find('chromium')
     if (executablePath) browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] })
   })
   afterAll(() => browser?.close())
