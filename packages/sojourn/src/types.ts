@@ -70,8 +70,13 @@ export interface Store {
   endAll?(userId: string, except?: string): Awaitable<number>
   /** Forgets records that expired at or before `now`, and says how many. Never holds the event loop for long. */
   sweep?(now: number): Awaitable<number>
-  /** Pushed: this id changed or ended, here or in another process. */
-  watch?(onChange: (id: string) => void): () => void
+  /** As `get`, from the backend itself, where `get` may answer from a copy. Absent where `get` asks the backend always. */
+  fresh?(id: string): Awaitable<SessionRecord | undefined>
+  /**
+   * Pushed: this id changed or ended, here or in another process. `onCut`: the feed was lost for a while, or cannot name
+   * what changed; anything may have, and whoever kept copies drops them. Gives back what ends the watch.
+   */
+  watch?(onChange: (id: string) => void, onCut?: () => void): () => void
   close?(): Awaitable<void>
 }
 
@@ -152,7 +157,7 @@ export interface Strategy {
   adopt(draft: Draft, state: State, now: number): Awaitable<Outcome>
   /** Lets go of a session that another strategy goes on with. `false`: it was changed or ended since it was opened. */
   release(state: State, now: number): Awaitable<boolean>
-  /** Whether an opened session still holds, by the store's own word. Absent where opening asked the store already. */
+  /** Whether an opened session still holds, by the backend's own word. Absent where opening asked it already. */
   fresh?(state: State): Awaitable<boolean>
   close?(): Awaitable<void>
 }

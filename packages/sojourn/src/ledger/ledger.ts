@@ -65,7 +65,7 @@ export class Ledger {
       }
       // Whoever was faster has written down the activity too.
       if (!draft.changed) return KEEP
-      const newer = judge(id, yield* wait(this.#get(id)), now, this.#context)
+      const newer = judge(id, yield* wait(this.#fresh(id)), now, this.#context)
       if (newer === 'replaced') throw conflict()
       if (typeof newer === 'string') return ENDED
       base = newer.record
@@ -99,7 +99,7 @@ export class Ledger {
 
   /** Ends a session by its handle. Throws `ERR_CONFLICT` where it got another one just now. Two store calls. */
   *end(id: string): Flow<boolean> {
-    const found = yield* wait(this.#get(id))
+    const found = yield* wait(this.#fresh(id))
     return found !== undefined && (yield* this.#end(id, found))
   }
 
@@ -203,7 +203,7 @@ export class Ledger {
     let record = first
     for (let round = 0; round < ROUNDS; round++) {
       if (yield* wait(this.#set(state.id, replaced(base, now), base.version))) return { record }
-      const newer = yield* wait(this.#get(state.id))
+      const newer = yield* wait(this.#fresh(state.id))
       if (!newer || isReplaced(newer)) return { record, lost: newer ? 'replaced' : 'ended' }
       base = newer
       const was = record.version
@@ -221,7 +221,7 @@ export class Ledger {
     for (let base = read, round = 0; round < ROUNDS; round++) {
       if (isReplaced(base)) throw conflict()
       if (yield* wait(this.#set(id, ended(base), base.version))) return true
-      const newer = yield* wait(this.#get(id))
+      const newer = yield* wait(this.#fresh(id))
       if (!newer) return false
       base = newer
     }
@@ -251,8 +251,9 @@ export class Ledger {
     return yield* wait(this.#ask(() => this.#store.delete(id)))
   }
 
-  #get(id: string): Awaitable<SessionRecord | undefined> {
-    return this.#ask(() => this.#store.get(id))
+  /** What is decided on here must not rest on a copy: asked again, it would lose to the same writer again. */
+  #fresh(id: string): Awaitable<SessionRecord | undefined> {
+    return this.#ask(() => (this.#store.fresh ? this.#store.fresh(id) : this.#store.get(id)))
   }
 
   #set(id: string, record: SessionRecord, was: number): Awaitable<boolean> {

@@ -75,6 +75,7 @@ class Opaque implements Strategy {
   readonly byReference = true
   readonly list?: (userId: string) => Awaitable<State[]>
   readonly endAll?: (userId: string, except?: string) => Awaitable<number>
+  readonly fresh?: (state: State) => Awaitable<boolean>
   readonly #store: Store
   readonly #context: StrategyContext
   readonly #keys: readonly [DerivedKey, ...DerivedKey[]]
@@ -87,6 +88,12 @@ class Opaque implements Strategy {
     this.#context = context
     this.#keys = context.keys.derive('opaque identifier')
     this.#ledger = new Ledger(store, this.#ask, context, () => this.mint())
+    if (store.fresh)
+      this.fresh = ({ id }) =>
+        then(
+          this.#ask(() => store.fresh!(id)),
+          (record) => typeof judge(id, record, context.clock(), context) !== 'string',
+        )
     if (!knowsUsers(store)) return
     this.list = (userId) =>
       then(
