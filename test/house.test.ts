@@ -36,6 +36,7 @@ const LAW: Record<string, readonly string[]> = {
   client: ['types', 'client/'],
   store: ['types'],
   guard: ['types'],
+  identity: ['types', 'awaitable', 'patience', 'errors', 'events', 'keys', 'own-path', 'crypto/', 'http/'],
   adapter: ['types', 'errors', 'awaitable', 'sessions', 'http/'],
   testing: [
     ...['types', 'testing/clock', 'testing/store-trial'],

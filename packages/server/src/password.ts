@@ -4,8 +4,8 @@
  */
 import { randomBytes } from 'node:crypto'
 import { hash, type ParsedHashOptions, parseOptions, verify } from '@node-rs/argon2'
+import { isHashable, normalised } from 'sojourn/identity/password-rules'
 import { createGate, type Gate } from './gate.js'
-import { isHashable, normalised } from './password-rules.js'
 
 /** Hashes and checks passwords. Both throw `Busy` when too many are waiting. */
 export interface Passwords {
