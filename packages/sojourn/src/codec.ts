@@ -1,6 +1,6 @@
 /**
- * What is kept of a session's content, as text: the data and the flash values, apart from each other and from every
- * field that means something to us, so that no key of the user's can become one (A-75).
+ * What is kept of a session's content, as text: the data, the flash values and what a vault put there, apart from each
+ * other and from every field that means something to us, so that no key of the user's can become one (A-75).
  */
 import { Fault } from './errors.js'
 
@@ -8,6 +8,8 @@ import { Fault } from './errors.js'
 export interface Content {
   data: Record<string, unknown>
   flash: Record<string, unknown>
+  /** Sealed texts and references of a vault: no code of the app's is handed them. Absent: there are none. */
+  vault?: Record<string, unknown>
 }
 
 /** The most that one session may hold, bytes of JSON text: a session is not a file system (A-74). */
@@ -15,7 +17,8 @@ export const MAX_BYTES = 1_048_576
 
 /** Text for the record. Throws `ERR_DATA` when it is over 1 MB. */
 export function encode(content: Content): string {
-  const text = JSON.stringify(isEmpty(content.flash) ? { data: content.data } : content)
+  const { data, flash, vault = {} } = content
+  const text = JSON.stringify({ data, ...(isEmpty(flash) ? {} : { flash }), ...(isEmpty(vault) ? {} : { vault }) })
   // A UTF-16 unit is at most three bytes of UTF-8: small texts, nearly all of them, need no count.
   if (text.length * 3 > MAX_BYTES && Buffer.byteLength(text) > MAX_BYTES) {
     throw new Fault(
@@ -29,8 +32,9 @@ export function encode(content: Content): string {
 /** The content of a record's text; `undefined` when it cannot be read (cut off, or not ours). */
 export function decode(text: string): Content | undefined {
   try {
-    const { data, flash = {} } = JSON.parse(text)
-    return isObject(data) && isObject(flash) ? { data, flash } : undefined
+    const { data, flash = {}, vault } = JSON.parse(text)
+    if (!isObject(data) || !isObject(flash) || (vault !== undefined && !isObject(vault))) return undefined
+    return vault === undefined ? { data, flash } : { data, flash, vault }
   } catch {
     return undefined
   }

@@ -31,9 +31,10 @@ export class Contents {
   readonly #shape: Shape
   readonly #touch: () => void
   readonly #text: string | undefined
-  readonly #kept: Fields
+  readonly #kept: Pick<Content, 'flash' | 'vault'>
   readonly #shared: boolean
   #flash: Changes | undefined
+  #vault: Changes | undefined
   #closed = false
 
   /** `unreadable` is told when what was kept cannot be read; the data then begins anew (A-73). */
@@ -45,20 +46,29 @@ export class Contents {
     this.#shared = text !== undefined && shape.schema === undefined
     const content = this.#read(text, unreadable, this.#shared ? recall : decode)
     this.data = new Changes('data', content.data, touch, this.#shared)
-    this.#kept = content.flash
+    this.#kept = content
   }
 
   /** Most requests flash nothing. */
   get flash(): Changes {
     if (this.#flash === undefined) {
-      this.#flash = new Changes('flash', { ...this.#kept }, this.#touch, this.#shared)
+      this.#flash = new Changes('flash', { ...this.#kept.flash }, this.#touch, this.#shared)
       if (this.#closed) this.#flash.close()
     }
     return this.#flash
   }
 
+  /** Few sessions have anything in a vault. */
+  get vault(): Changes {
+    if (this.#vault === undefined) {
+      this.#vault = new Changes('vault', { ...this.#kept.vault }, this.#touch, this.#shared)
+      if (this.#closed) this.#vault.close()
+    }
+    return this.#vault
+  }
+
   get dirty(): boolean {
-    return this.data.dirty || this.#flash?.dirty === true
+    return this.data.dirty || this.#flash?.dirty === true || this.#vault?.dirty === true
   }
 
   /** This request's changes over the content of `text`, of which only the keys in `keep` count where it is given. */
@@ -66,10 +76,11 @@ export class Contents {
     // Where nobody was faster, what the app was shown is kept: neither `initial` nor an update is asked for another.
     const base = text === this.#text && !keep ? undefined : this.#read(text, () => {}, decode)
     if (base && keep) base.data = { ...this.#shape.initial(), ...pick(base.data, keep) }
-    const flash = base?.flash ?? this.#kept
+    const { flash, vault = {} } = base ?? this.#kept
     const content: Content = {
       data: this.data.replay(base?.data),
       flash: this.#flash ? this.#flash.replay(base?.flash) : flash,
+      vault: this.#vault ? this.#vault.replay(base && vault) : vault,
     }
     const checked = this.#shape.schema && checkSchema(this.#shape.schema, content.data)
     if (checked && 'misfit' in checked)
@@ -81,6 +92,7 @@ export class Contents {
     this.#closed = true
     this.data.close()
     this.#flash?.close()
+    this.#vault?.close()
   }
 
   /** Spread, not assigned: a `__proto__` in the text stays an ordinary key (A-72). */
@@ -95,7 +107,7 @@ export class Contents {
       unreadable()
       return fresh()
     }
-    return { data: checked ? { ...(checked.value as Fields) } : data, flash: content.flash }
+    return { ...content, data: checked ? { ...(checked.value as Fields) } : data }
   }
 }
 

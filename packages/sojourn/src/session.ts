@@ -1,5 +1,6 @@
 /** The session of one request: everything on it is memory and marks; the commit carries them out. */
 import { inspect } from 'node:util'
+import type { Changes } from './changes.js'
 import { Contents, type Shape } from './content.js'
 import { SessionCommittedError } from './errors.js'
 import { isOwnPath } from './own-path.js'
@@ -243,6 +244,15 @@ export class Session<Data extends object = Record<string, unknown>> {
     if (session.#closed) return session.id === undefined ? undefined : session.#host.credential()
     if (session.id === undefined && session.#contents?.dirty === true) session.#minted = session.#host.mint(false)
     return session.id === undefined ? undefined : (session.#minted?.credential ?? session.#host.credential())
+  }
+
+  /**
+   * For a vault: what it keeps in this session, which the app has no way to. `what` announces a change that comes later:
+   * the headers wait for it, and `SessionCommittedError` is thrown where they have left.
+   */
+  static vault(session: Session<object>, what?: string): Changes {
+    if (what !== undefined) session.#mark(what)
+    return session.#open().vault
   }
 
   /** For the commit: what this request wants. Nothing at all is `undefined`. */

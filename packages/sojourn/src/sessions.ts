@@ -114,6 +114,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       schema,
       strategy: several([options.strategy ?? opaque({ store: memory({ clock }) })].flat())(context),
       csrfKeys: keys.derive('csrf token'),
+      leaving: [],
       guard: csrf === false || !transports.ambient ? undefined : crossOriginGuard({ origin, ...csrf }),
     }
     if (transports.exposed && this.#core.strategy.byReference !== true) {

@@ -146,6 +146,8 @@ export interface Strategy {
   readonly guests?: boolean
   /** Whether its credential only refers to a session, and is worth nothing once that has ended. Default `false`. */
   readonly byReference?: boolean
+  /** Whether whoever holds its credential can read the session in it. Default `false`. */
+  readonly readable?: boolean
   /** Whether a session that is too large for it is to be kept by the next strategy of the list. Default `false`. */
   readonly overflows?: boolean
   /**

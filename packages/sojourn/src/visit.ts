@@ -1,5 +1,6 @@
 /** One request and its session: opened when somebody asks, committed before the headers leave. */
-import { isPromise } from './awaitable.js'
+import { isPromise, then } from './awaitable.js'
+import { decode } from './codec.js'
 import type { Shape } from './content.js'
 import { keepPrivate } from './cookies.js'
 import { randomText } from './crypto/random.js'
@@ -12,6 +13,7 @@ import type {
   Awaitable,
   DerivedKey,
   Device,
+  Draft,
   Exchange,
   Minted,
   Outcome,
@@ -30,6 +32,8 @@ export interface Core extends Shape {
   readonly csrfKeys: readonly [DerivedKey, ...DerivedKey[]]
   /** Whether a request may go on; absent where no cross-origin guard is wanted. */
   readonly guard: ((x: Exchange) => boolean) | undefined
+  /** Told what a vault kept in a session that was logged out, so that it goes with it. */
+  readonly leaving: ((vault: Readonly<Record<string, unknown>>) => Awaitable<void>)[]
 }
 
 const USER_AGENT_LENGTH = 256
@@ -193,13 +197,26 @@ export class Visit<Data extends object> implements Host {
     if (draft === undefined) return
     const now = this.#core.context.clock()
     try {
-      const outcome = this.#core.strategy.commit(draft, now)
+      const outcome = then(this.#core.strategy.commit(draft, now), (outcome) => this.#leave(draft, outcome))
       return isPromise(outcome)
         ? outcome.then((outcome) => this.#settle(session, outcome, now)).catch((fault) => this.#fail(fault))
         : this.#settle(session, outcome, now)
     } catch (fault) {
       this.#fail(fault)
     }
+  }
+
+  /** After the logout, which nothing here may undo: what stays behind can be opened by nobody, and expires. */
+  #leave({ intent, state }: Draft, outcome: Outcome): Awaitable<Outcome> {
+    const { leaving, context } = this.#core
+    const kept = intent === 'logout' && state && leaving.length > 0 ? decode(state.record.data)?.vault : undefined
+    if (kept === undefined) return outcome
+    const failed = () => {
+      const message = 'what a vault kept for a session that was logged out could not be deleted; it expires'
+      context.emit({ type: 'fault', code: 'ERR_STORE', message })
+    }
+    const told = Promise.all(leaving.map(async (leave) => leave(kept)))
+    return told.catch(failed).then(() => outcome)
   }
 
   #settle(session: Session<Data>, outcome: Outcome, now: number): void {

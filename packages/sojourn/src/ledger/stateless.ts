@@ -49,6 +49,8 @@ export interface Form {
   readonly guests: boolean
   /** Whether data can change after the login. */
   readonly mutable: boolean
+  /** Whether its holder can read what is in a credential. */
+  readonly readable: boolean
   readonly longest: number
   readonly overflows: boolean
   owns(credential: string): boolean
@@ -60,6 +62,7 @@ export interface Form {
 export class Stateless implements Strategy {
   readonly guests: boolean
   readonly overflows: boolean
+  readonly readable: boolean
   readonly list?: (userId: string) => Awaitable<State[]>
   readonly #form: Form
   readonly #context: StrategyContext
@@ -69,6 +72,7 @@ export class Stateless implements Strategy {
   constructor(form: Form, registry: Registry, context: StrategyContext) {
     this.guests = form.guests
     this.overflows = form.overflows
+    this.readable = form.readable
     this.#form = form
     this.#context = context
     this.#registry = registry

@@ -26,6 +26,7 @@ function form(options: JwtOptions, context: StrategyContext): Form {
     name: 'jwt',
     guests: false,
     mutable: false,
+    readable: true,
     longest: context.capacity.chunked,
     overflows: false,
 

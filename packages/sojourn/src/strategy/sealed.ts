@@ -31,6 +31,7 @@ function form({ onTooLarge = 'chunk' }: SealedOptions, { keys, binding, capacity
     name: 'sealed',
     guests: true,
     mutable: true,
+    readable: false,
     longest: onTooLarge === 'chunk' ? capacity.chunked : capacity.whole,
     overflows: onTooLarge === 'next',
 

@@ -18,6 +18,7 @@ export function several(factories: readonly StrategyFactory[]): StrategyFactory 
 
 class Several implements Strategy {
   readonly byReference: boolean
+  readonly readable: boolean
   readonly list?: (userId: string) => Awaitable<State[]>
   readonly #all: readonly [Strategy, ...Strategy[]]
   /** Who opened what, for as long as a request lasts. */
@@ -26,6 +27,9 @@ class Several implements Strategy {
   constructor(strategies: readonly [Strategy, ...Strategy[]]) {
     this.#all = strategies
     this.byReference = strategies.every((strategy) => strategy.byReference)
+    // What is only read any more issues nothing.
+    const issuing = strategies.filter((_, i) => i === 0 || strategies[i - 1]!.overflows)
+    this.readable = issuing.some((strategy) => strategy.readable)
     if (strategies.some((strategy) => strategy.list)) this.list = (userId) => run(this.#list(userId))
   }
 
