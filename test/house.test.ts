@@ -23,6 +23,7 @@ const LAW: Record<string, readonly string[]> = {
     'errors',
     'events',
     'timeouts',
+    'proof',
     'keys',
     'crypto/',
     'ledger/',

@@ -3,13 +3,17 @@
  * other and from every field that means something to us, so that no key of the user's can become one (A-75).
  */
 import { Fault } from './errors.js'
+import { proofOf } from './proof.js'
+import type { Proof } from './types.js'
 
 /** The content of a session: plain JSON objects. */
 export interface Content {
   data: Record<string, unknown>
   flash: Record<string, unknown>
   /** Sealed texts and references of a vault: no code of the app's is handed them. Absent: there are none. */
-  vault?: Record<string, unknown>
+  vault?: Record<string, unknown> | undefined
+  /** How the user proved who they are, where the login said so. */
+  auth?: Proof | undefined
 }
 
 /** The most that one session may hold, bytes of JSON text: a session is not a file system (A-74). */
@@ -17,8 +21,9 @@ export const MAX_BYTES = 1_048_576
 
 /** Text for the record. Throws `ERR_DATA` when it is over 1 MB. */
 export function encode(content: Content): string {
-  const { data, flash, vault = {} } = content
-  const text = JSON.stringify({ data, ...(isEmpty(flash) ? {} : { flash }), ...(isEmpty(vault) ? {} : { vault }) })
+  const { data, flash, vault = {}, auth } = content
+  const kept = (part: Record<string, unknown>) => (isEmpty(part) ? undefined : part)
+  const text = JSON.stringify({ data, flash: kept(flash), vault: kept(vault), auth })
   // A UTF-16 unit is at most three bytes of UTF-8: small texts, nearly all of them, need no count.
   if (text.length * 3 > MAX_BYTES && Buffer.byteLength(text) > MAX_BYTES) {
     throw new Fault(
@@ -32,9 +37,9 @@ export function encode(content: Content): string {
 /** The content of a record's text; `undefined` when it cannot be read (cut off, or not ours). */
 export function decode(text: string): Content | undefined {
   try {
-    const { data, flash = {}, vault } = JSON.parse(text)
+    const { data, flash = {}, vault, auth } = JSON.parse(text)
     if (!isObject(data) || !isObject(flash) || (vault !== undefined && !isObject(vault))) return undefined
-    return vault === undefined ? { data, flash } : { data, flash, vault }
+    return { data, flash, ...(vault && { vault }), ...(auth && { auth: proofOf(auth) }) }
   } catch {
     return undefined
   }

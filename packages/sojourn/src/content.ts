@@ -4,6 +4,7 @@ import { type Content, decode, encode, fieldOf } from './codec.js'
 import { Verified } from './crypto/verified.js'
 import { Fault } from './errors.js'
 import { checkSchema, type StandardSchema } from './schema.js'
+import type { Proof } from './types.js'
 
 /** How data begins, and what it must look like. */
 export interface Shape {
@@ -25,13 +26,25 @@ function recall(text: string): Content | undefined {
   return content
 }
 
+/** How the user of that text's session proved who they are. */
+export function proofIn(text: string): Proof | undefined {
+  return recall(text)?.auth
+}
+
+/** What a login says of the session that it makes. */
+export interface LoginContent {
+  /** The keys that come along; all where it is absent. */
+  readonly keep: readonly string[] | undefined
+  readonly auth: Proof | undefined
+}
+
 /** The opened content; parsed when somebody first looks at it. */
 export class Contents {
   readonly data: Changes
   readonly #shape: Shape
   readonly #touch: () => void
   readonly #text: string | undefined
-  readonly #kept: Pick<Content, 'flash' | 'vault'>
+  readonly #kept: Pick<Content, 'flash' | 'vault' | 'auth'>
   readonly #shared: boolean
   #flash: Changes | undefined
   #vault: Changes | undefined
@@ -71,16 +84,21 @@ export class Contents {
     return this.data.dirty || this.#flash?.dirty === true || this.#vault?.dirty === true
   }
 
-  /** This request's changes over the content of `text`, of which only the keys in `keep` count where it is given. */
-  replay(text: string | undefined, keep: readonly string[] | undefined): string {
+  /**
+   * This request's changes over the content of `text`. How the user proved who they are is what stands there, so that
+   * no request that is under way undoes or repeats a proof; only a login says it anew.
+   */
+  replay(text: string | undefined, login: LoginContent | undefined): string {
+    const keep = login?.keep
     // Where nobody was faster, what the app was shown is kept: neither `initial` nor an update is asked for another.
     const base = text === this.#text && !keep ? undefined : this.#read(text, () => {}, decode)
     if (base && keep) base.data = { ...this.#shape.initial(), ...pick(base.data, keep) }
-    const { flash, vault = {} } = base ?? this.#kept
+    const { flash, vault = {}, auth } = base ?? this.#kept
     const content: Content = {
       data: this.data.replay(base?.data),
       flash: this.#flash ? this.#flash.replay(base?.flash) : flash,
       vault: this.#vault ? this.#vault.replay(base && vault) : vault,
+      auth: login ? login.auth : auth,
     }
     const checked = this.#shape.schema && checkSchema(this.#shape.schema, content.data)
     if (checked && 'misfit' in checked)
@@ -105,7 +123,7 @@ export class Contents {
     const checked = schema && data && checkSchema(schema, data)
     if (!data || (checked && 'misfit' in checked)) {
       unreadable()
-      return fresh()
+      return { ...fresh(), auth: content?.auth }
     }
     return { ...content, data: checked ? { ...(checked.value as Fields) } : data }
   }

@@ -4,6 +4,7 @@ export { Fault, type FaultCode, type Problem, problem, problemOf, SessionCommitt
 export type { Listener } from './events.js'
 export { generateSecret, type Key, type Keys } from './keys.js'
 export { acceptNoRevocation } from './ledger/registry.js'
+export type { MergeRule, MergeRules } from './merge.js'
 export type { StandardSchema } from './schema.js'
 export type { LoginOptions, Session } from './session.js'
 export { type CsrfOptions, createSessions, type SessionInfo, type Sessions, type SessionsOptions } from './sessions.js'

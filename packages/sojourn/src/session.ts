@@ -1,10 +1,12 @@
 /** The session of one request: everything on it is memory and marks; the commit carries them out. */
 import { inspect } from 'node:util'
 import type { Changes } from './changes.js'
-import { Contents, type Shape } from './content.js'
+import { Contents, type LoginContent, proofIn, type Shape } from './content.js'
 import { SessionCommittedError } from './errors.js'
+import { type MergeRules, mergedValue } from './merge.js'
 import { isOwnPath } from './own-path.js'
-import type { Awaitable, Device, Draft, Minted, Refusal, SessionRecord, State } from './types.js'
+import { statedProof } from './proof.js'
+import type { Awaitable, Device, Draft, Minted, Proof, Refusal, SessionRecord, State } from './types.js'
 
 /** What a session asks of the request that it belongs to. */
 export interface Host extends Shape {
@@ -14,6 +16,7 @@ export interface Host extends Shape {
   device(): Device | undefined
   unreadable(): void
   fresh(state: State): Awaitable<boolean>
+  readonly merge: MergeRules<Record<string, unknown>>
   issueToken(id: string): string
   verifyToken(id: string, token: unknown): boolean
   credential(): string | undefined
@@ -22,11 +25,16 @@ export interface Host extends Shape {
 }
 
 /** Options of `login`. */
-export interface LoginOptions<Data> {
+export interface LoginOptions<Data> extends Proof {
   /** "Remember me": the `remember` timeouts hold and the cookie outlives the browser. Default `false` (N-09). */
   persistent?: boolean
   /** The keys of a guest's data that come along. Default: all. Another user's data never does. */
   keep?: readonly (keyof Data & string)[]
+  /**
+   * What the app has kept of this user, by key: a guest's data becomes one with it by the `merge` rules of
+   * `createSessions`; without a rule for a key, this stands. A session that is the user's own already goes on as it is.
+   */
+  data?: Partial<Data>
 }
 
 /** What is asked about nobody must not be answered about everybody: throws a `TypeError` for what is no user's id. */
@@ -46,6 +54,7 @@ export class Session<Data extends object = Record<string, unknown>> {
   #minted: Minted | undefined
   #userId: string | undefined
   #login: LoginOptions<Record<string, unknown>> = {}
+  #proof: Proof | undefined
   #wanted = false
   #left = false
   #closed = false
@@ -81,6 +90,19 @@ export class Session<Data extends object = Record<string, unknown>> {
   /** When the user last proved who they are, epoch milliseconds. Absent for a guest. */
   get authenticatedAt(): number | undefined {
     return this.#record?.authenticatedAt
+  }
+
+  /**
+   * The methods by which the user proved who they are at `authenticatedAt` (RFC 8176), as `login()` said them. Absent
+   * for a guest, and where the login did not say.
+   */
+  get amr(): readonly string[] | undefined {
+    return this.#proven?.amr
+  }
+
+  /** The level of assurance of the login (RFC 9068), as `login()` said it. Absent for a guest. */
+  get acr(): string | undefined {
+    return this.#proven?.acr
   }
 
   /** When it ends if nobody comes back, epoch milliseconds. */
@@ -129,17 +151,22 @@ export class Session<Data extends object = Record<string, unknown>> {
 
   /**
    * Makes this the session of `userId`, under a new identifier always (ASVS 7.2.4, A-01). A mark: carried out at the
-   * commit, in 1 to 3 store calls.
+   * commit, in 1 to 3 store calls. The same user again is a step-up: the data stays, `authenticatedAt` is now, and `amr`
+   * and `acr` are what this login says. Throws a `TypeError` for an empty id and for what is no method or level.
    */
   login(userId: string, options: LoginOptions<Data> = {}): void {
     checkUserId('login', userId)
+    const proof = statedProof('login', options)
     this.#mark('login')
+    const before = this.#userId
     // What was written about one user in this request does not pass to another (A-12).
     if (this.#userId !== undefined && this.#userId !== userId) this.#contents = undefined
     this.#intent = 'login'
     this.#userId = userId
     this.#login = options as LoginOptions<Record<string, unknown>>
+    this.#proof = proof
     this.#minted = this.#host.mint(true)
+    if (options.data && before !== userId) this.#merge(options.data as Record<string, unknown>)
   }
 
   /** Gives the session a new identifier, for a change of rights (A-04). A mark; two store calls at the commit. */
@@ -219,6 +246,23 @@ export class Session<Data extends object = Record<string, unknown>> {
     return this.#intent === 'logout' ? undefined : this.#state?.record
   }
 
+  /** As updates, so that a conflict does the same again over whatever the guest has put in meanwhile. */
+  #merge(kept: Record<string, unknown>): void {
+    const { merge, initial } = this.#host
+    const { data } = this.#open()
+    for (const [key, value] of Object.entries(kept)) {
+      if (value === undefined) continue
+      const rule = (guest: unknown) => mergedValue(merge, key, { guest, kept: value, initial: initial()[key] })
+      data.update(key, rule)
+    }
+  }
+
+  get #proven(): Proof | undefined {
+    if (this.#intent === 'login') return this.#proof
+    const record = this.#record
+    return record?.userId === undefined ? undefined : proofIn(record.data)
+  }
+
   #open(): Contents {
     if (!this.#contents) {
       const carried = this.#userId === this.#state?.record.userId || this.#state?.record.userId === undefined
@@ -260,7 +304,7 @@ export class Session<Data extends object = Record<string, unknown>> {
     const state = session.#state
     const changed = session.#wanted || session.#contents?.dirty === true
     if (session.#intent === 'keep' && !changed && !state?.due && !state?.reissue) return undefined
-    const replay = (text: string | undefined, keep?: readonly string[]) => session.#replay(text, keep)
+    const login = { keep: session.#login.keep, auth: session.#proof }
     return {
       state,
       changed,
@@ -270,9 +314,9 @@ export class Session<Data extends object = Record<string, unknown>> {
       userId: session.#userId,
       persistent: session.persistent,
       device: session.#host.device(),
-      replay,
+      replay: (text) => session.#replay(text),
       // After a logout a login takes nothing along, not even the user's own.
-      carry: (text) => replay(session.#left ? undefined : text, session.#login.keep),
+      carry: (text) => session.#replay(session.#left ? undefined : text, login),
     }
   }
 
@@ -286,8 +330,10 @@ export class Session<Data extends object = Record<string, unknown>> {
     session.#contents?.close()
   }
 
-  #replay(text: string | undefined, keep?: readonly string[]): string {
-    if (text !== undefined && !keep && !this.#contents?.dirty) return text
+  #replay(text: string | undefined, login?: LoginContent): string {
+    // A login that keeps all, over what says of its user what it says itself, has nothing to write anew either.
+    const asItIs = !login || (!login.keep && !login.auth && text !== undefined && !proofIn(text))
+    if (text !== undefined && asItIs && !this.#contents?.dirty) return text
     const contents =
       this.#contents ??
       new Contents(
@@ -296,7 +342,7 @@ export class Session<Data extends object = Record<string, unknown>> {
         () => {},
         () => {},
       )
-    return contents.replay(text, keep)
+    return contents.replay(text, login)
   }
 }
 

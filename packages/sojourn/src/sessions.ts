@@ -3,6 +3,7 @@ import { then } from './awaitable.js'
 import { Events, type Listener } from './events.js'
 import { crossOriginGuard } from './guard/csrf.js'
 import { createKeyring, generateSecret, type Keys } from './keys.js'
+import { checkRules, type MergeRules } from './merge.js'
 import type { StandardSchema } from './schema.js'
 import { checkUserId, type Session } from './session.js'
 import { memory } from './store/memory.js'
@@ -52,6 +53,8 @@ export interface SessionsOptions<Data extends object> {
   initial?: () => Data
   /** A Standard Schema that data is checked against when it is read and before it is kept. */
   schema?: StandardSchema<Data>
+  /** How a guest's data becomes one with what `login` hands over as `data`, by key. Default: what is handed over stands. */
+  merge?: MergeRules<Data>
   /** `aal1`, `aal2`, `aal3`, or milliseconds. Default 30 minutes idle, 12 hours absolute. */
   timeouts?: Timeouts | TimeoutPreset
   /** The timeouts of "remember me" sessions. Default 14 days idle, 30 days absolute. */
@@ -92,8 +95,9 @@ export class Sessions<Data extends object = Record<string, unknown>> {
   readonly #visit: symbol = Symbol('sojourn')
 
   constructor(options: SessionsOptions<Data>) {
-    const { clock = Date.now, initial = () => ({}), schema, limit, origin, csrf = {} } = options
+    const { clock = Date.now, initial = () => ({}), schema, limit, origin, csrf = {}, merge = {} } = options
     checkLimit(limit)
+    checkRules(merge)
     this.#events = new Events(clock)
     const keys = createKeyring(options.keys ?? madeUp())
     const transports = severalTransports([options.transport ?? cookie()].flat())
@@ -112,6 +116,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
       transports,
       initial: initial as Core['initial'],
       schema,
+      merge: merge as Core['merge'],
       strategy: several([options.strategy ?? opaque({ store: memory({ clock }) })].flat())(context),
       csrfKeys: keys.derive('csrf token'),
       leaving: [],

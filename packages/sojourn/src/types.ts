@@ -25,6 +25,14 @@ export interface Device {
   ip?: string
 }
 
+/** How a user proved who they are at a login, by the names of the standards (RFC 8176, RFC 9068). */
+export interface Proof {
+  /** The methods: `pwd`, `otp`, `hwk`, `mfa` and the like. */
+  readonly amr?: readonly string[] | undefined
+  /** The level of assurance that they came to. */
+  readonly acr?: string | undefined
+}
+
 /** A session at rest. Nothing in it can be used as a credential. Treat it as frozen. */
 export interface SessionRecord {
   /** Absent: a guest. Set by `login()` and by nothing else. */

@@ -7,6 +7,7 @@ import { randomText } from './crypto/random.js'
 import { Fault, type Problem, problem } from './errors.js'
 import { issueToken, verifyToken } from './guard/csrf.js'
 import { timeoutsOf } from './ledger/lifetime.js'
+import type { MergeRules } from './merge.js'
 import { type Host, Session } from './session.js'
 import type { Arrival, Transports } from './transport/several.js'
 import type {
@@ -28,6 +29,8 @@ export interface Core extends Shape {
   readonly strategy: Strategy
   readonly transports: Transports
   readonly context: StrategyContext
+  /** How a guest's data becomes one with the user's at a login. */
+  readonly merge: MergeRules<Record<string, unknown>>
   /** For form tokens: the first signs. */
   readonly csrfKeys: readonly [DerivedKey, ...DerivedKey[]]
   /** Whether a request may go on; absent where no cross-origin guard is wanted. */
@@ -42,6 +45,7 @@ const USER_AGENT_LENGTH = 256
 export class Visit<Data extends object> implements Host {
   readonly initial: Shape['initial']
   readonly schema: Shape['schema']
+  readonly merge: Core['merge']
   readonly #core: Core
   readonly #x: Exchange
   #session: Awaitable<Session<Data>> | undefined
@@ -59,6 +63,7 @@ export class Visit<Data extends object> implements Host {
     this.#x = x
     this.initial = core.initial
     this.schema = core.schema
+    this.merge = core.merge
     core.transports.begin(x)
   }
 

@@ -141,7 +141,7 @@ describe('what a token says', () => {
   })
 
   test('A-75: none of the claims that mean something already', async () => {
-    for (const name of ['sub', 'aud', 'exp', 'sid', 'ses', 'scope', 'pair', 'cnf', 'auth_time']) {
+    for (const name of ['sub', 'aud', 'exp', 'sid', 'ses', 'scope', 'pair', 'cnf', 'auth_time', 'amr', 'acr']) {
       const { client } = world({ claims: () => ({ [name]: 'root' }) })
       await expect(client.send('/login/ann')).rejects.toThrow(`"${name}"`)
       expect(client.cookies.size).toBe(0)

@@ -3,6 +3,7 @@
  * to go on with the session is in one of our own.
  */
 import type { KeyStanding, Opened } from '../ledger/stateless.js'
+import { proofOf } from '../proof.js'
 import type { Refusal, SessionRecord } from '../types.js'
 import { checkExpected, type Expected, type Registered, registered } from './claims.js'
 import { isObject } from './json.js'
@@ -34,7 +35,21 @@ export interface AccessToken extends Opened {
 /** The `typ` of access tokens (RFC 9068, 2.1). */
 const ACCESS_TOKEN = 'at+jwt'
 /** Registered claims and ours: none of them is for the app's own claims to set (A-75). */
-const REGISTERED = ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'auth_time', 'client_id', 'scope', 'cnf']
+const REGISTERED = [
+  'iss',
+  'sub',
+  'aud',
+  'exp',
+  'nbf',
+  'iat',
+  'jti',
+  'auth_time',
+  'amr',
+  'acr',
+  'client_id',
+  'scope',
+  'cnf',
+]
 const RESERVED = new Set([...REGISTERED, 'sid', 'ses', 'pair'])
 
 /** What the registered claims, which count seconds, do not say. The data is there only where it is encrypted. */
@@ -62,7 +77,7 @@ export class AccessTokens {
     const { createdAt, seenAt, version, persistent, authenticatedAt } = record
     const [encryption] = this.#keys.encryption ?? []
     // Claims that came with a token stay what they were at the login.
-    const { data, claims = allowed(make?.(data) ?? {}) } = JSON.parse(record.data)
+    const { data, auth, claims = allowed(make?.(data) ?? {}) } = JSON.parse(record.data)
     const own: Own = [issuedAt, createdAt, seenAt, version, persistent ? 1 : 0]
     if (encryption) own.push(data)
     const token = signJws(this.#keys.signing.current, ACCESS_TOKEN, {
@@ -78,6 +93,8 @@ export class AccessTokens {
       sid: id,
       ...(clientId === undefined ? {} : { client_id: clientId }),
       ...(authenticatedAt === undefined ? {} : { auth_time: Math.floor(authenticatedAt / 1000) }),
+      // How they proved who they are, for APIs that ask for more than a password (RFC 9470).
+      ...proofOf(auth),
       ses: own,
     })
     return encryption ? sealJwe(encryption, token) : token
@@ -141,8 +158,8 @@ function recordOf(found: Registered, own: Own, claims: Record<string, unknown>):
 /** The app's own claims ride along beside the data, for the next writing. */
 function contentOf(data: unknown, claims: Record<string, unknown>): string {
   const names = Object.keys(claims).filter((name) => !RESERVED.has(name))
-  if (names.length === 0) return data === undefined ? '{"data":{}}' : JSON.stringify({ data })
-  return JSON.stringify({ data: data ?? {}, claims: Object.fromEntries(names.map((name) => [name, claims[name]])) })
+  const own = names.length === 0 ? undefined : Object.fromEntries(names.map((name) => [name, claims[name]]))
+  return JSON.stringify({ data: data ?? {}, auth: proofOf(claims), claims: own })
 }
 
 function isOwn(value: unknown): value is Own {

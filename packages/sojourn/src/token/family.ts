@@ -3,7 +3,7 @@
  * atomic. Only the newest generation counts; hashes of it and of the one before are what is kept.
  */
 import { sameDigest } from '../crypto/digest.js'
-import type { SessionRecord, Timeouts } from '../types.js'
+import type { Proof, SessionRecord, Timeouts } from '../types.js'
 import type { RefreshToken } from './refresh-token.js'
 
 /** What a family's record holds beside the fields of every session. */
@@ -19,6 +19,8 @@ export interface FamilyContent {
   /** When the family began, for revocations: after all that was ended before. */
   readonly issuedAt: number
   readonly scope?: string | undefined
+  /** How the user proved who they are at the login. */
+  readonly auth?: Proof | undefined
   /** The app's own data as of the login. */
   readonly data: Record<string, unknown>
 }

@@ -224,7 +224,7 @@ export class TokenPair {
     const expiresIn = Math.max(expiresAt - now, 0)
     // Since the login, not since now: what ends all that was issued until then must also meet what is renewed meanwhile.
     const { issuedAt } = content
-    const session = { ...record, data: JSON.stringify({ data: content.data }) }
+    const session = { ...record, data: JSON.stringify({ data: content.data, auth: content.auth }) }
     const accessToken = this.#access.write({ id, issuedAt, record: session }, expiresAt, { ...scope, pair: 1 })
     const persistent = record.persistent === true
     return { accessToken, expiresAt, expiresIn, refreshToken, endsAt, ...scope, id, userId, persistent }

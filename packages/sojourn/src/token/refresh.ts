@@ -7,13 +7,24 @@ import { randomText } from '../crypto/random.js'
 import { Fault } from '../errors.js'
 import { evictOldest, type LimitContext, withinLimit } from '../ledger/limit.js'
 import { type Ask, patience } from '../patience.js'
-import type { Device, EndReason, EventBody, Limit, Refusal, SessionRecord, Timeouts, UserStore } from '../types.js'
+import { statedProof } from '../proof.js'
+import type {
+  Device,
+  EndReason,
+  EventBody,
+  Limit,
+  Proof,
+  Refusal,
+  SessionRecord,
+  Timeouts,
+  UserStore,
+} from '../types.js'
 import { encodeFamily, endOf, type Family, type FamilyContent, familyOf, isOver, narrowed, placeOf } from './family.js'
 import type { RefreshTokens } from './refresh-token.js'
 import type { Revocations } from './revocation.js'
 
 /** A login that the app has made sure of. */
-export interface PairLogin {
+export interface PairLogin extends Proof {
   /** Who signed in: the app has authenticated them. */
   readonly userId: string
   /** What the access tokens are good for: words with a space between (RFC 6749, 3.3). Never widens later. */
@@ -61,15 +72,16 @@ export class Families {
   }
 
   /** A new family. Store calls: 1, one or two for revocations, and one or two for a limit. */
-  *begin({ userId, scope, device, persistent, data = {} }: PairLogin, now: number): Flow<Grant> {
+  *begin({ userId, scope, device, persistent, data = {}, ...proof }: PairLogin, now: number): Flow<Grant> {
     const { tokens, revocations, limits, emit } = this.#context
+    const auth = statedProof('pair', proof)
     const id = randomText(32)
     // So that the issue time below knows of what was ended a moment ago, here or on another server.
     yield* wait(revocations?.fresh({ id, userId, issuedAt: now }))
     const issuedAt = revocations?.issueTime(userId, now) ?? now
     const source = { key: tokens.currentKey, seed: randomText(32), generation: 1 }
     const { text, digest } = tokens.make({ family: id, ...source })!
-    const content: FamilyContent = { ...source, current: digest, issuedAt, ...narrowed(scope, undefined), data }
+    const content: FamilyContent = { ...source, current: digest, issuedAt, ...narrowed(scope, undefined), auth, data }
     const times = {
       createdAt: now,
       seenAt: now,
