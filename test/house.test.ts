@@ -35,7 +35,8 @@ const LAW: Record<string, readonly string[]> = {
   transport: ['types', 'awaitable', 'cookies', 'cookie-chunks', 'plain-http'],
   // The browser's half: one door, and nothing of the server's behind it.
   client: ['types', 'client/'],
-  store: ['types'],
+  // A store over another one is synchronous or not, as that one is.
+  store: ['types', 'awaitable'],
   guard: ['types'],
   identity: ['types', 'awaitable', 'patience', 'errors', 'events', 'keys', 'own-path', 'crypto/', 'http/'],
   adapter: ['types', 'errors', 'awaitable', 'sessions', 'http/'],

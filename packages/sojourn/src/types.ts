@@ -80,9 +80,12 @@ export interface Store {
   sweep?(now: number): Awaitable<number>
   /** As `get`, from the backend itself, where `get` may answer from a copy. Absent where `get` asks the backend always. */
   fresh?(id: string): Awaitable<SessionRecord | undefined>
+  /** How old what `get` answers may be, milliseconds, where it answers from a copy. Such a store has `fresh`. */
+  readonly staleness?: number
   /**
-   * Pushed: this id changed or ended, here or in another process. `onCut`: the feed was lost for a while, or cannot name
-   * what changed; anything may have, and whoever kept copies drops them. Gives back what ends the watch.
+   * Pushed: this id changed or ended, here or in another process; who is told must not throw. `onCut`: the feed was lost,
+   * or cannot name what changed; anything may have, and whoever kept copies drops them. It is called when the loss is
+   * noticed, and again when the feed is back. Gives back what ends the watch.
    */
   watch?(onChange: (id: string) => void, onCut?: () => void): () => void
   close?(): Awaitable<void>

@@ -445,3 +445,56 @@ describe('listing', () => {
     expect([...{ [Symbol.iterator]: () => listing }]).toHaveLength(599)
   })
 })
+
+describe('watch', () => {
+  test.each(BOTH)(
+    'tells what is written here by its id, and that something was written elsewhere: %s',
+    async (durability) => {
+      const here = sqlite(file, { durability })
+      closing.push(here)
+      const told: string[] = []
+      const stop = here.watch(
+        (id) => void told.push(id),
+        () => void told.push('cut'),
+      )
+      const news = () => told.splice(0)
+      expect(await here.set('a', record({ userId: 'ada' }), 0)).toBe(true)
+      expect(await here.set('a', record({ userId: 'ada' }), 0)).toBe(false)
+      expect(news()).toEqual(['a'])
+      await here.set('b\0', record({ userId: 'ada' }), 0)
+      await here.delete('a')
+      expect(await here.endAll('ada')).toBe(1)
+      expect(news()).toEqual(['b\0', 'a', 'b\0'])
+      await new Promise((resolve) => setTimeout(resolve, 120))
+      expect(news(), 'what is written here is no news from elsewhere').toEqual([])
+
+      const there = store()
+      await new Promise((resolve) => setTimeout(resolve, 120))
+      news()
+      there.set('c', record(), 0)
+      await vi.waitUntil(() => told.length > 0, { timeout: 2000, interval: 5 })
+      expect(new Set(news())).toEqual(new Set(['cut']))
+      stop()
+      there.delete('c')
+      await new Promise((resolve) => setTimeout(resolve, 120))
+      expect(news()).toEqual([])
+    },
+  )
+
+  test('looks while somebody watches, and no longer', () => {
+    vi.useFakeTimers()
+    try {
+      const s = store()
+      const before = vi.getTimerCount()
+      const stops = [s.watch(() => {}), s.watch(() => {})]
+      expect(vi.getTimerCount()).toBe(before + 1)
+      for (const stop of stops) stop()
+      expect(vi.getTimerCount()).toBe(before)
+      s.watch(() => {})
+      s.close()
+      expect(vi.getTimerCount()).toBe(0)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})

@@ -126,9 +126,12 @@ export class Shelf {
     return slot === undefined ? Infinity : this.#rows[slot * ROW + EXPIRES]!
   }
 
-  /** Forgets the one that expires next. */
-  forget(queue: Queue): void {
-    this.#remove(this.#queues[queue][0]!)
+  /** Forgets the one that expires next, and says which. */
+  forget(queue: Queue): string {
+    const slot = this.#queues[queue][0]!
+    const id = this.#ids[slot]!
+    this.#remove(slot)
+    return id
   }
 
   /** The slot of a live record. A dead one is forgotten on sight, so that nothing else has to think of it. */

@@ -26,6 +26,8 @@ export interface MemoryStore extends UserStore {
   list(userId?: string): Iterable<[id: string, record: SessionRecord]>
   endAll(userId: string, except?: string): number
   sweep(now: number): Promise<number>
+  /** Told before the verb returns. What expires is not told. */
+  watch(onChange: (id: string) => void): () => void
   close(): void
 }
 
@@ -55,6 +57,7 @@ class Memory implements MemoryStore {
   readonly #clock: () => number
   #shelves = shelves()
   #timer: NodeJS.Timeout | undefined
+  readonly #watchers = new Set<(id: string) => void>()
 
   constructor(max: number, clock: () => number) {
     this.#max = max
@@ -74,18 +77,18 @@ class Memory implements MemoryStore {
   set(id: string, record: SessionRecord, was: number): boolean {
     const shelf = this.#shelf(id)
     const now = this.#clock()
-    if (was !== 0) return shelf.replace(id, record, was, now)
+    if (was !== 0) return this.#tell(id, shelf.replace(id, record, was, now))
     if (shelf.has(id, now)) return false
     // Written so that a time which is no number counts as past.
     if (!(record.expiresAt > now)) return true
     if (this.size >= this.#max) this.#makeRoom(now)
     shelf.add(id, record)
     if (this.#timer === undefined) this.#beat(BEAT)
-    return true
+    return this.#tell(id, true)
   }
 
   delete(id: string): boolean {
-    return this.#shelf(id).delete(id, this.#clock())
+    return this.#tell(id, this.#shelf(id).delete(id, this.#clock()))
   }
 
   *list(userId?: string): Generator<[id: string, record: SessionRecord]> {
@@ -101,10 +104,11 @@ class Memory implements MemoryStore {
 
   endAll(userId: string, except?: string): number {
     const now = this.#clock()
-    let ended = 0
+    const ended: string[] = []
     for (const shelf of this.#open())
-      for (const id of shelf.ids(userId)) if (id !== except && shelf.delete(id, now)) ended++
-    return ended
+      for (const id of shelf.ids(userId)) if (id !== except && shelf.delete(id, now)) ended.push(id)
+    for (const id of ended) this.#tell(id, true)
+    return ended.length
   }
 
   async sweep(now: number): Promise<number> {
@@ -117,8 +121,16 @@ class Memory implements MemoryStore {
     return swept
   }
 
+  watch(onChange: (id: string) => void): () => void {
+    // One of its own for each watch, so that whoever watches twice can end one of them.
+    const told = (id: string) => onChange(id)
+    this.#watchers.add(told)
+    return () => void this.#watchers.delete(told)
+  }
+
   close(): void {
     clearTimeout(this.#timer)
+    this.#watchers.clear()
     this.#shelves = []
   }
 
@@ -137,8 +149,13 @@ class Memory implements MemoryStore {
     const guests = this.#soonest(GUESTS)
     const users = this.#soonest(USERS)
     // `Infinity`: there is none.
-    if (guests.soonest(GUESTS) === Infinity || users.soonest(USERS) <= now) users.forget(USERS)
-    else guests.forget(GUESTS)
+    const full = guests.soonest(GUESTS) === Infinity || users.soonest(USERS) <= now
+    this.#tell(full ? users.forget(USERS) : guests.forget(GUESTS), true)
+  }
+
+  #tell(id: string, changed: boolean): boolean {
+    if (changed) for (const told of this.#watchers) told(id)
+    return changed
   }
 
   #soonest(queue: Queue): Shelf {

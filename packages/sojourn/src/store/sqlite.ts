@@ -5,6 +5,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { SessionRecord, UserStore } from '../types.js'
 import { flushCommits, groupCommit, open, type SqliteDatabase, type SqliteValue } from './sqlite-driver.js'
+import { feed } from './sqlite-feed.js'
 
 export type { SqliteDatabase, SqliteStatement } from './sqlite-driver.js'
 
@@ -38,6 +39,11 @@ export interface SqliteStore<D extends Durability = 'normal'> extends UserStore 
   endAll(userId: string, except?: string): Written<D, number>
   /** Walks the table in slices of 100 rows; done of itself once a minute. */
   sweep(now: number): Promise<number>
+  /**
+   * What is written here is told when it is acknowledged. What another connection to the file commits, also to other
+   * tables, is told within 50 ms as a cut: SQLite says that there was a write, and not of what.
+   */
+  watch(onChange: (id: string) => void, onCut?: () => void): () => void
   /** Carries out what waits for a shared flush, stops sweeping, and closes the database if the store opened it. */
   close(): void
 }
@@ -77,7 +83,13 @@ export function sqlite<D extends Durability = 'normal'>(
   }
   const rows = verbs(db, table, clock)
   const group = full ? groupCommit(db) : undefined
-  const write = <T>(work: () => T) => (group ? group.add(work) : work()) as Written<D, T>
+  const news = feed(db)
+  const write = <T, R>(work: () => T, tell: (value: T) => R) =>
+    (group ? group.add(work).then(tell) : tell(work())) as Written<D, R>
+  const tell = (id: string) => (changed: boolean) => {
+    if (changed) news.tell(id)
+    return changed
+  }
 
   let closed = false
   let timer: NodeJS.Timeout | undefined
@@ -101,14 +113,23 @@ export function sqlite<D extends Durability = 'normal'>(
   return {
     get: rows.get,
     list: rows.list,
-    set: (id, record, was) => write(() => rows.set(id, record, was)),
-    delete: (id) => write(() => rows.delete(id)),
-    endAll: (userId, except) => write(() => rows.endAll(userId, except)),
+    set: (id, record, was) => write(() => rows.set(id, record, was), tell(id)),
+    delete: (id) => write(() => rows.delete(id), tell(id)),
+    endAll: (userId, except) =>
+      write(
+        () => rows.endAll(userId, except),
+        ({ ids, count }) => {
+          for (const id of ids) news.tell(id)
+          return count
+        },
+      ),
     sweep: (now) => sweep(now, true),
+    watch: news.watch,
     close() {
       if (closed) return
       closed = true
       clearTimeout(timer)
+      news.close()
       group?.flush()
       opened?.close()
     },
@@ -177,7 +198,9 @@ function valuesOf(record: SessionRecord): SqliteValue[] {
   ]
 }
 
-type Verbs = Omit<SqliteStore, 'sweep' | 'close'> & {
+type Verbs = Pick<SqliteStore, 'get' | 'set' | 'delete' | 'list'> & {
+  /** All that are gone, and how many of them were sessions that lived. */
+  endAll(userId: string, except?: string): { ids: string[]; count: number }
   /** Forgets what expired among the rows after `from`; `next` is where to go on, absent at the end. */
   sweep(from: number, now: number): { swept: number; next: number | undefined }
 }
@@ -201,7 +224,7 @@ function verbs(db: SqliteDatabase, table: string, clock: () => number): Verbs {
   const end = db.prepare(`DELETE FROM ${table} ${same}`)
   const remove = db.prepare(`DELETE FROM ${table} WHERE id = ? AND expires_at > ?`)
   const removeUser = db.prepare(
-    `DELETE FROM ${table} WHERE user_id = ? AND id IS NOT ? RETURNING expires_at > ? AND data <> '' AS counts`,
+    `DELETE FROM ${table} WHERE user_id = ? AND id IS NOT ? RETURNING id, expires_at > ? AND data <> '' AS counts`,
   )
   const pageOfAll = db.prepare(`${select} ${page}`)
   const pageOfUser = db.prepare(`${select} user_id = ? AND ${page}`)
@@ -241,9 +264,13 @@ function verbs(db: SqliteDatabase, table: string, clock: () => number): Verbs {
     },
     endAll(userId, except) {
       const ended = removeUser.all(escaped(userId), except === undefined ? null : escaped(except), clock()) as {
+        id: string
         counts: number | bigint
       }[]
-      return ended.filter(({ counts }) => Number(counts) === 1).length
+      return {
+        ids: ended.map(({ id }) => unescaped(id)),
+        count: ended.filter(({ counts }) => Number(counts) === 1).length,
+      }
     },
     sweep(from, now) {
       // Looks before it deletes: a delete waits for the file's one write lock even when it finds nothing.

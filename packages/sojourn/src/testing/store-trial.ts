@@ -1,5 +1,7 @@
 /** What the cases of the store suite are made of: a store under trial, records to try it with, and ways to look. */
 import assert from 'node:assert/strict'
+import { setTimeout as pause } from 'node:timers/promises'
+import { isDeepStrictEqual } from 'node:util'
 import type { Awaitable, SessionRecord, Store } from '../types.js'
 
 /** What a case cannot do without. */
@@ -42,9 +44,16 @@ function plain(record: object | undefined): object | undefined {
   return record && Object.fromEntries(said.map(([key, value]) => [key, value instanceof Object ? plain(value) : value]))
 }
 
-/** Asserts that `get` answers with `record`. */
+/** Asserts that `get` answers with `record`: at once, or within the `staleness` that the store admits to. */
 export async function holds(store: Store, id: string, record: SessionRecord | undefined, why?: string): Promise<void> {
-  assert.deepEqual(plain(await store.get(id)), plain(record), why)
+  const until = performance.now() + (store.staleness ?? 0)
+  let found = plain(await store.get(id))
+  while (!isDeepStrictEqual(found, plain(record)) && performance.now() < until) {
+    await pause(5)
+    found = plain(await store.get(id))
+  }
+  assert.deepEqual(found, plain(record), why)
+  if (store.fresh) assert.deepEqual(plain(await store.fresh(id)), plain(record), why)
 }
 
 /** Begins `count` calls together, alternately on both handles, and tells how many said `true`. */

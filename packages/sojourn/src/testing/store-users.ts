@@ -128,7 +128,9 @@ export const users: readonly Case[] = [
       await trial.store.set('id', fresh(trial, { userId: 'a' }), 0)
       await trial.breakBackend()
       const { store } = trial
-      await assert.rejects(async () => store.get('id'), 'get')
+      // A copy may be handed out, within its bound; what there is no copy of must be asked for, and fails.
+      await assert.rejects(async () => (store.fresh ? store.fresh('id') : store.get('id')), 'get')
+      await assert.rejects(async () => store.get('unseen'), 'get what was never there')
       await assert.rejects(async () => store.set('id', fresh(trial, { version: 2 }), 1), 'set')
       await assert.rejects(async () => store.set('new', fresh(trial), 0), 'create')
       await assert.rejects(async () => store.delete('id'), 'delete')
