@@ -37,7 +37,7 @@ const LAW: Record<string, readonly string[]> = {
   client: ['types', 'client/'],
   // A store over another one is synchronous or not, as that one is.
   store: ['types', 'awaitable'],
-  guard: ['types'],
+  guard: ['types', 'awaitable', 'errors', 'challenge', 'own-path', 'proof'],
   identity: ['types', 'awaitable', 'patience', 'errors', 'events', 'keys', 'own-path', 'crypto/', 'http/'],
   adapter: ['types', 'errors', 'awaitable', 'sessions', 'http/'],
   testing: [
@@ -53,11 +53,12 @@ const INTERNAL = ['crypto', 'http', 'ledger']
 const ONE_DOOR = ['client']
 
 /**
- * Those that build on others: Express's request is Node's, the refresh token of the endpoints travels in a cookie, and
- * a ticket stands for a session.
+ * Those that build on others: Express's request is Node's, the refresh token of the endpoints travels in a cookie, a
+ * ticket stands for a session, and access is judged by one.
  */
 const BUILDS_ON: Record<string, readonly string[]> = {
   'adapter/express': ['adapter/node'],
+  'guard/access': ['sessions', 'session'],
   'token/endpoints': ['guard/csrf', 'transport/cookie'],
   'token/ticket': ['sessions', 'session', 'visit', 'own-path', 'challenge'],
 }

@@ -1,0 +1,327 @@
+/** Who may go on: a program is challenged, a page led to the sign-in form, the same behind every adapter. */
+import { createServer } from 'node:http'
+import express5 from 'express'
+import express4 from 'express4'
+import { type Awaitable, acceptNoRevocation, createSessions, header, jwt, opaque, type Sessions } from 'sojourn'
+import { express } from 'sojourn/adapter/express'
+import { fetch as fetched } from 'sojourn/adapter/fetch'
+import { node } from 'sojourn/adapter/node'
+import { type Access, requireRecentLogin, requireUser, wayBack } from 'sojourn/guard/access'
+import { memory } from 'sojourn/store/memory'
+import { type ManualClock, manualClock } from 'sojourn/testing/clock'
+import { afterEach, describe, expect, test } from 'vitest'
+import { listening } from './fixtures/servers.js'
+import { KEY, MINUTE } from './helpers.js'
+
+const HTML = { accept: 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8' }
+
+interface World {
+  readonly clock: ManualClock
+  get(path: string, init?: RequestInit): Promise<Response>
+  close(): Awaitable<void>
+}
+
+type Rules = { user: Access; recent: Access; otp: Access }
+type Serve = (sessions: Sessions, rules: Rules) => Promise<{ origin: string; close(): Awaitable<void> }>
+
+const LOGINS: Record<string, { amr?: string[]; acr?: string }> = {
+  '/login': {},
+  '/login/pwd': { amr: ['pwd'] },
+  '/login/otp': { amr: ['pwd', 'otp'], acr: 'aal2' },
+}
+
+function ruleOf(rules: Rules, path: string): Access | undefined {
+  return path.startsWith('/user')
+    ? rules.user
+    : path.startsWith('/recent')
+      ? rules.recent
+      : path.startsWith('/otp')
+        ? rules.otp
+        : undefined
+}
+
+const onExpress =
+  (framework: typeof express5): Serve =>
+  async (sessions, rules) => {
+    const app = framework()
+    app.use(express(sessions))
+    app.use('/mounted', rules.user.express, (_req, res) => void res.end('in'))
+    for (const name of ['user', 'recent', 'otp'] as const) app.use(`/${name}`, rules[name].express)
+    app.use(async (req, res) => {
+      const login = LOGINS[req.path]
+      if (login) (await sessions.of(req)).login('ada', login)
+      res.end('in')
+    })
+    const { port, close } = await listening(createServer(app))
+    return { origin: `http://127.0.0.1:${port}`, close }
+  }
+
+const serves: [name: string, serve: Serve][] = [
+  ['express 5', onExpress(express5)],
+  ['express 4', onExpress(express4 as unknown as typeof express5)],
+  [
+    'node',
+    async (sessions, rules) => {
+      const attach = node(sessions)
+      const server = createServer((req, res) =>
+        attach(req, res, async () => {
+          const path = (req.url ?? '').split('?')[0]!
+          const rule = ruleOf(rules, path) ?? (path.startsWith('/mounted') ? rules.user : undefined)
+          if (rule && !(await rule.node(req, res))) return
+          const login = LOGINS[path]
+          if (login) (await sessions.of(req)).login('ada', login)
+          res.end('in')
+        }),
+      )
+      const { port, close } = await listening(server)
+      return { origin: `http://127.0.0.1:${port}`, close }
+    },
+  ],
+  [
+    'fetch',
+    async (sessions, rules) => {
+      const handler = fetched(sessions, async (request) => {
+        const path = new URL(request.url).pathname
+        const rule = ruleOf(rules, path) ?? (path.startsWith('/mounted') ? rules.user : undefined)
+        const refused = await rule?.fetch(request)
+        if (refused) return refused
+        const login = LOGINS[path]
+        if (login) (await sessions.of(request)).login('ada', login)
+        return new Response('in')
+      })
+      const server = createServer(async (req, res) => {
+        const headers = Object.entries(req.headers).map(([name, value]) => [name, String(value)] as [string, string])
+        const response = await handler(
+          new Request(`http://${req.headers.host}${req.url}`, { method: req.method!, headers }),
+        )
+        res.writeHead(response.status, [...response.headers].flat())
+        res.end(await response.text())
+      })
+      const { port, close } = await listening(server)
+      return { origin: `http://127.0.0.1:${port}`, close }
+    },
+  ],
+]
+
+const open: World[] = []
+afterEach(async () => {
+  for (const world of open.splice(0)) await world.close()
+})
+
+async function start(serve: Serve): Promise<World> {
+  const clock = manualClock()
+  const sessions = createSessions({ keys: KEY, clock, strategy: opaque({ store: memory({ clock }) }) })
+  const signIn = '/sign-in'
+  const rules = {
+    user: requireUser(sessions, { signIn, realm: 'shop' }),
+    recent: requireRecentLogin(sessions, { within: 5 * MINUTE, signIn, realm: 'shop' }),
+    otp: requireRecentLogin(sessions, { within: 5 * MINUTE, method: ['pwd', 'otp'], acr: ['aal3', 'aal2'], signIn }),
+  }
+  const { origin, close } = await serve(sessions, rules)
+  let cookie = ''
+  const get: World['get'] = async (path, init = {}) => {
+    const headers = { ...(cookie === '' ? {} : { cookie }), ...(init.headers as Record<string, string>) }
+    const response = await fetch(origin + path, { redirect: 'manual', ...init, headers })
+    cookie = response.headers.getSetCookie().at(-1)?.split(';')[0] ?? cookie
+    return response
+  }
+  const world = { clock, get, close }
+  open.push(world)
+  return world
+}
+
+describe.each(serves)('%s', (_, serve) => {
+  test('a program that is not signed in is challenged, and told nothing it could use', async () => {
+    const { get } = await start(serve)
+    const response = await get('/user/things')
+    expect(response.status).toBe(401)
+    expect(response.headers.get('www-authenticate')).toBe('Bearer realm="shop"')
+    expect(response.headers.get('content-type')).toBe('application/problem+json')
+    expect(response.headers.get('cache-control')).toMatch(/no-store/)
+    expect(await response.json()).toMatchObject({ status: 401, title: 'Unauthorized' })
+    expect((await get('/recent')).headers.get('www-authenticate')).toBe('Bearer realm="shop"')
+  })
+
+  test('a page leads to the form, with the way back', async () => {
+    const { get } = await start(serve)
+    const response = await get('/user/things?a=1&b=%2F', { headers: HTML })
+    expect(response.status).toBe(303)
+    expect(response.headers.get('location')).toBe(`/sign-in?next=${encodeURIComponent('/user/things?a=1&b=%2F')}`)
+    expect(response.headers.get('cache-control')).toMatch(/no-store/)
+    expect(await response.text()).toBe('')
+    const mounted = await get('/mounted/deep', { headers: HTML })
+    expect(mounted.headers.get('location')).toBe('/sign-in?next=%2Fmounted%2Fdeep')
+  })
+
+  test('RFC 9470: a login that is too old, or of another kind, is asked for again; a step-up opens', async () => {
+    const { get, clock } = await start(serve)
+    await get('/login/pwd')
+    expect((await get('/user')).status).toBe(200)
+    expect((await get('/recent')).status).toBe(200)
+    const other = await get('/otp')
+    expect(other.status).toBe(401)
+    expect(other.headers.get('www-authenticate')).toBe(
+      'Bearer realm="session", error="insufficient_user_authentication", error_description="Sign in again to go on", max_age="300", acr_values="aal3 aal2"',
+    )
+    clock.advance(5 * MINUTE)
+    expect((await get('/recent')).status).toBe(200)
+    clock.advance(1)
+    const old = await get('/recent')
+    expect([old.status, old.headers.get('www-authenticate')]).toEqual([401, expect.stringContaining('max_age="300"')])
+    expect(old.headers.get('www-authenticate')).not.toContain('acr_values')
+    expect((await get('/user')).status).toBe(200)
+    const page = await get('/recent/form', { headers: HTML })
+    expect([page.status, page.headers.get('location')]).toEqual([303, '/sign-in?next=%2Frecent%2Fform'])
+
+    await get('/login/otp')
+    expect((await get('/otp')).status).toBe(200)
+    expect((await get('/recent')).status).toBe(200)
+    // A later login that proves less opens less.
+    await get('/login')
+    expect((await get('/otp')).status).toBe(401)
+    expect((await get('/recent')).status).toBe(200)
+  })
+
+  test('A-96: from a form that was sent, back to the page that it was on, and only to one of ours', async () => {
+    const { get } = await start(serve)
+    const send = async (referer?: string) => {
+      const headers = { ...HTML, 'sec-fetch-site': 'same-origin', ...(referer === undefined ? {} : { referer }) }
+      return (await get('/user/change', { method: 'POST', headers })).headers.get('location')
+    }
+    expect(await send()).toBe('/sign-in')
+    expect(await send('https://evil.example/user')).toBe('/sign-in')
+    expect(await send('not a url')).toBe('/sign-in')
+    const { host } = new URL((await get('/open')).url)
+    expect(await send(`http://${host}/user/form?x=1`)).toBe('/sign-in?next=%2Fuser%2Fform%3Fx%3D1')
+    expect(await send(`http://${host.replace(/\d+$/, '1')}/user/form`)).toBe('/sign-in')
+  })
+})
+
+describe('the decision', () => {
+  const sessions = createSessions({ keys: KEY })
+  const rule = requireUser(sessions, { signIn: '/sign-in?from=app' })
+  const guest = {
+    userId: undefined,
+    refused: 'absent',
+    authenticatedAt: undefined,
+    amr: undefined,
+    acr: undefined,
+  } as const
+  const request = (url: string, accept = 'text/html', method = 'GET') => ({
+    method,
+    url,
+    header: (name: string) => (name === 'accept' ? accept : undefined),
+  })
+
+  test.each([
+    ['text/html', 303],
+    ['application/xhtml+xml', 303],
+    ['TEXT/HTML;level=1', 303],
+    ['*/*', 401],
+    ['application/json', 401],
+    ['', 401],
+    ['text/html;q=0, */*', 401],
+    ['text/html;q=0.5', 303],
+    ['text/htmlx', 401],
+  ])('Accept: %s is answered %d', (accept, status) => {
+    expect(rule.refuse(guest, request('/', accept))?.status).toBe(status)
+  })
+
+  test.each([
+    '//evil.example',
+    '/\\evil.example',
+    '/..//evil.example',
+    'https://evil.example/',
+    '/a\nb',
+    `/${'a'.repeat(3000)}`,
+    '/sign-in',
+    '/sign-in?from=x',
+  ])('A-96: %j is no way back', (url) => {
+    expect(rule.refuse(guest, request(url))?.headers.location).toBe('/sign-in?from=app')
+  })
+
+  test('a form path with a query keeps it', () => {
+    expect(rule.refuse(guest, request('/a?b=c&d'))?.headers.location).toBe('/sign-in?from=app&next=%2Fa%3Fb%3Dc%26d')
+  })
+
+  test('a credential that was refused is answered invalid_token, and never why (A-156)', () => {
+    const { headers } = rule.refuse({ ...guest, refused: 'expired' }, request('/', '*/*'))!
+    expect(headers['www-authenticate']).toBe('Bearer realm="session", error="invalid_token"')
+  })
+
+  test('a login from the future is not recent for years', () => {
+    const recent = requireRecentLogin(sessions, { within: MINUTE })
+    const at = (authenticatedAt: number | undefined) =>
+      recent.refuse({ ...guest, userId: 'ada', authenticatedAt }, request('/', '*/*'))?.status
+    expect([at(Date.now()), at(Date.now() + 10 * MINUTE), at(Date.now() - 2 * MINUTE), at(undefined)]).toEqual([
+      undefined,
+      401,
+      401,
+      401,
+    ])
+  })
+
+  test.each([
+    ['/x', '/x'],
+    ['/x?y#z', '/x?y#z'],
+    ['//evil', '/home'],
+    ['https://evil', '/home'],
+    [undefined, '/home'],
+    [['/x'], '/home'],
+  ])('A-96: wayBack(%j) is %j', (next, path) => {
+    expect(wayBack(next, '/home')).toBe(path)
+  })
+
+  test.each([
+    [() => requireUser(sessions, { signIn: 'https://id.example/' }), /`signIn`/],
+    [() => requireUser(sessions, { signIn: '/a#b' }), /`signIn`/],
+    [() => requireUser(sessions, { realm: 'a"b' }), /realm/],
+    [() => requireRecentLogin(sessions, { within: 999 }), /`within`/],
+    [() => requireRecentLogin(sessions, {} as never), /`within`/],
+    [() => requireRecentLogin(sessions, { within: 1000, method: 'two words' }), /`method`/],
+    [() => requireRecentLogin(sessions, { within: 1000, acr: ['a"b'] }), /`acr`/],
+  ])('misuse is a TypeError', (make, why) => {
+    expect(make).toThrow(TypeError)
+    expect(make).toThrow(why)
+  })
+})
+
+test('a token says when and how its user signed in, and is judged by it', async () => {
+  const clock = manualClock()
+  const strategy = jwt({ issuer: 'https://a.example', audience: 'api', revocations: acceptNoRevocation })
+  const sessions = createSessions({ keys: KEY, clock, strategy, transport: header() })
+  const rule = requireRecentLogin(sessions, { within: MINUTE, method: 'hwk' })
+  const handle = fetched(sessions, async (request) => {
+    if (new URL(request.url).pathname === '/login') (await sessions.of(request)).login('ada', { amr: ['hwk'] })
+    else return (await rule.fetch(request)) ?? new Response('in')
+    await (await sessions.of(request)).commit()
+    return new Response('done')
+  })
+  const given = await handle(new Request('https://a.example/login', { method: 'POST' }))
+  const authorization = [...given.headers].map(([, value]) => /(?:Bearer )?(eyJ\S+)/.exec(value)?.[1]).find(Boolean)
+  const get = () => handle(new Request('https://a.example/', { headers: { authorization: `Bearer ${authorization}` } }))
+  expect((await get()).status).toBe(200)
+  clock.advance(2 * MINUTE)
+  const refused = await get()
+  expect(refused.status).toBe(401)
+  expect(refused.headers.get('www-authenticate')).toContain('max_age="60"')
+})
+
+test('a store that fails answers 503 and lets nobody in', async () => {
+  const clock = manualClock()
+  const store = memory({ clock })
+  const sessions = createSessions({ keys: KEY, clock, strategy: opaque({ store }) })
+  const attach = requireUser(sessions)
+  const make = fetched(sessions, async (request) => {
+    if (request.method === 'POST') (await sessions.of(request)).login('ada')
+    else return (await attach.fetch(request)) ?? new Response('in')
+    return new Response('done')
+  })
+  const given = await make(new Request('https://a.example/', { method: 'POST' }))
+  const cookie = given.headers.getSetCookie()[0]!.split(';')[0]!
+  const get = () => make(new Request('https://a.example/', { headers: { cookie } }))
+  expect((await get()).status).toBe(200)
+  store.close()
+  const response = await get()
+  expect([response.status, response.headers.getSetCookie()]).toEqual([503, []])
+})
