@@ -1,0 +1,142 @@
+/**
+ * What stands in Redis: one string per session, and one sorted set per user with the sessions that are the user's.
+ *
+ * A record is a short head, a newline, and the data as the codec made it. The head is a JSON list, so that any text is
+ * safe in it; what the scripts need stands first in it, and the data, which may be long, is never parsed.
+ */
+import type { SessionRecord } from '../types.js'
+
+/** A name for each write, and for each entry of a user's index. */
+export type Token = string
+
+/** What the scripts put together with what stays as it was. */
+export interface Encoded {
+  readonly version: string
+  readonly expiresAt: string
+  /** The user as it stands in the head: JSON. `null`: a guest. */
+  readonly user: string
+  /** All that comes after the user, and the data. */
+  readonly rest: string
+}
+
+/** What a head says of who must be told, or tidied up after, when its record has gone. */
+export interface Head {
+  readonly userId: string | undefined
+  readonly token: Token
+  readonly expiresAt: number
+  readonly replaced: boolean
+}
+
+// Bits of `flags`.
+const PERSISTENT = 1
+const REPLACED = 2
+/** The data is a JSON text, because it holds half a surrogate pair, which UTF-8 cannot say. */
+const QUOTED = 4
+
+const SURROGATE = /\p{Surrogate}/u
+/** Infinity has no digits; this is longer than anybody's session. */
+const FOREVER = Number.MAX_SAFE_INTEGER
+
+/** A time or duration as the scripts read it: whole milliseconds, digits only. */
+export function digits(ms: number): string {
+  return String(Math.min(Math.ceil(ms), FOREVER))
+}
+
+/** The user as heads have it. */
+export function userText(userId: string | undefined): string {
+  return userId === undefined ? 'null' : JSON.stringify(userId)
+}
+
+/** A record, but for what the scripts add: the horizon, the name of the write and that of the index entry. */
+export function encode(record: SessionRecord): Encoded {
+  const { data, createdAt, seenAt, authenticatedAt, persistent, device } = record
+  const quoted = SURROGATE.test(data)
+  const flags = (persistent ? PERSISTENT : 0) | (data === '' ? REPLACED : 0) | (quoted ? QUOTED : 0)
+  const tail = JSON.stringify([createdAt, seenAt, authenticatedAt, flags, device])
+  return {
+    version: String(record.version),
+    expiresAt: String(Math.min(record.expiresAt, FOREVER)),
+    user: userText(record.userId),
+    rest: `,${tail.slice(1)}\n${quoted ? JSON.stringify(data) : data}`,
+  }
+}
+
+type List = readonly [
+  version: number,
+  expiresAt: number,
+  horizon: number,
+  write: Token,
+  token: Token,
+  user: string | null,
+  createdAt: number,
+  seenAt: number,
+  authenticatedAt: number | null,
+  flags: number,
+  device: SessionRecord['device'] | null,
+]
+
+/** The record in a value; `undefined` when it has expired. Throws when the value is somebody else's. */
+export function decode(value: string, now: number): SessionRecord | undefined {
+  const end = value.indexOf('\n')
+  const [version, expiresAt, , , , user, createdAt, seenAt, authenticatedAt, flags, device] = list(value, end)
+  if (expiresAt <= now) return undefined
+  const data = value.slice(end + 1)
+  return {
+    userId: user ?? undefined,
+    data: (flags & QUOTED) === 0 ? data : JSON.parse(data),
+    createdAt,
+    seenAt,
+    authenticatedAt: authenticatedAt ?? undefined,
+    expiresAt,
+    version,
+    persistent: (flags & PERSISTENT) !== 0 || undefined,
+    device: device ?? undefined,
+  }
+}
+
+/** What a head says. Throws when it is none. */
+export function headOf(text: string): Head {
+  const [, expiresAt, , , token, user, , , , flags] = list(text, text.length)
+  return { userId: user ?? undefined, token, expiresAt, replaced: (flags & REPLACED) !== 0 }
+}
+
+function list(value: string, end: number): List {
+  try {
+    return JSON.parse(value.slice(0, end)) as List
+  } catch {
+    // What `JSON.parse` says shows a part of the value.
+    throw new Error('redis: a value under `prefix` is not of this store; give `prefix` a name that nobody else uses')
+  }
+}
+
+// A control character, so that it is escaped as well.
+const ESCAPE = '\u001b'
+const ESCAPED = new RegExp(`${ESCAPE}(.{4})`, 'g')
+const HARMLESS = /^[\w-]*$/
+
+/** Text as a part of a key: two texts never become one key, though UTF-8 cannot say half a surrogate pair. */
+export function escaped(text: string): string {
+  if (HARMLESS.test(text)) return text
+  return text.replace(/[\p{Cc}\p{Surrogate}]/gu, (c) => ESCAPE + c.charCodeAt(0).toString(16).padStart(4, '0'))
+}
+
+/** The text that `escaped` was given. */
+export function unescaped(text: string): string {
+  if (!text.includes(ESCAPE)) return text
+  return text.replace(ESCAPED, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
+}
+
+/** Text as a part of a SCAN pattern that matches itself alone. */
+export function literal(text: string): string {
+  return text.replace(/[*?[\]\\]/g, '\\$&')
+}
+
+/** The entry of a session in its user's index. */
+export function entry(token: Token, id: string): string {
+  return `${token}:${escaped(id)}`
+}
+
+/** The session that an entry stands for. */
+export function idOf(member: string): string {
+  return unescaped(member.slice(member.indexOf(':') + 1))
+}
