@@ -60,6 +60,15 @@ const BUILDS_ON: Record<string, readonly string[]> = {
   'adapter/express': ['adapter/node'],
   'guard/access': ['sessions', 'session'],
   'token/endpoints': ['guard/csrf', 'transport/cookie'],
+  // A sign-in that is under way is in a cookie, that it came back is marked in a store; a logout is a token's word.
+  'identity/oauth': ['store/memory'],
+  'identity/oauth-transaction': ['cookies'],
+  'identity/oauth-providers': ['identity/oauth-call'],
+  'identity/oauth-client': ['call', 'providers', 'refusal', 'tokens'].map((part) => `identity/oauth-${part}`),
+  'identity/oauth-complete': ['identity/oauth', 'identity/oauth-refusal'],
+  'identity/logout': ['sessions', 'token/jws', 'token/remote-jwks', 'token/request'],
+  'identity/logout-index': ['identity/logout-token'],
+  'identity/logout-token': ['token/json', 'token/jws'],
   'token/ticket': ['sessions', 'session', 'visit', 'own-path', 'challenge'],
 }
 
