@@ -59,6 +59,8 @@ const ONE_DOOR = ['client']
 const BUILDS_ON: Record<string, readonly string[]> = {
   'adapter/express': ['adapter/node'],
   'guard/access': ['sessions', 'session'],
+  'store/mongodb-ending': ['store/mongodb-driver'],
+  'store/mongodb-watch': ['store/mongodb-document', 'store/mongodb-driver'],
   'token/endpoints': ['guard/csrf', 'transport/cookie'],
   // A sign-in that is under way is in a cookie, that it came back is marked in a store; a logout is a token's word.
   'identity/oauth': ['store/memory'],
