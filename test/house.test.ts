@@ -58,6 +58,9 @@ const ONE_DOOR = ['client']
  */
 const BUILDS_ON: Record<string, readonly string[]> = {
   'adapter/express': ['adapter/node'],
+  'store/file-layout': ['store/file-disk'],
+  'store/file-records': ['store/file-disk', 'store/file-layout', 'store/file-sweeper'],
+  'store/file-sweeper': ['store/file-disk', 'store/file-layout'],
   'guard/access': ['sessions', 'session'],
   'store/mongodb-ending': ['store/mongodb-driver'],
   'store/mongodb-watch': ['store/mongodb-document', 'store/mongodb-driver'],
