@@ -14,9 +14,9 @@ export interface VaultProviders {
   apiOf(provider: string): Awaitable<readonly string[]>
   /**
    * New tokens for a refresh token; or a refusal, which is a word: `unavailable`, `misconfigured` and `unusable` say
-   * nothing of the grant, every other one says that it is over.
+   * nothing of the grant, every other one says that it is over. `sub`: whose tokens they must be.
    */
-  refresh(provider: string, refreshToken: string): Promise<ProviderTokens | string>
+  refresh(provider: string, refreshToken: string, sub: string): Promise<ProviderTokens | string>
   /** Gives up the grant at the provider. `true`: it is gone there. */
   revoke(provider: string, tokens: ProviderTokens): Promise<unknown>
 }

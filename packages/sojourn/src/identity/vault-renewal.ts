@@ -10,10 +10,10 @@ import { type Entry, isDue, isUsable } from './vault-entry.js'
 import type { Row, Shelf } from './vault-shelf.js'
 
 /**
- * Asks the provider for new tokens. Gives them, or a refusal, which is a word: `unavailable`, `misconfigured` and
+ * Asks the provider for the successors of tokens that can be renewed. Gives them, or a refusal, which is a word: `unavailable`, `misconfigured` and
  * `unusable` say nothing of the grant, every other ends it.
  */
-export type Refresh = (refreshToken: string) => Promise<ProviderTokens | string>
+export type Refresh = (tokens: ProviderTokens) => Promise<ProviderTokens | string>
 
 /** What became of it. `retryAfter`: milliseconds. */
 export type Renewal =
@@ -99,7 +99,7 @@ export class Renewals {
   }
 
   async #exchange(shelf: Shelf, refresh: Refresh, was: Entry, failing: string | undefined): Promise<Renewal> {
-    const answer = await refresh(was.tokens.refreshToken!).catch(() => 'unavailable')
+    const answer = await refresh(was.tokens).catch(() => 'unavailable')
     const tokens = typeof answer === 'string' ? undefined : successor(was.tokens, answer)
     const now = this.#clock()
     const { leasedUntil: _, restUntil: __, ...plain } = was

@@ -102,7 +102,7 @@ export class Vault<Data extends object> {
     if (!place || !entry) return { kind: 'reconnect', provider, why: 'absent' }
     for (let failing: string | undefined; ; ) {
       if (failing !== undefined || isDue(entry, this.#core.context.clock())) {
-        const renewal = await place.renew(entry, (token) => this.#providers.refresh(provider, token), failing)
+        const renewal = await place.renew(entry, (tokens) => this.#refresh(tokens), failing)
         if (renewal.kind === 'over') return { kind: 'reconnect', provider, why: renewal.why }
         if (renewal.kind === 'unavailable') return { ...renewal, provider }
         entry = renewal.entry
@@ -176,6 +176,11 @@ export class Vault<Data extends object> {
       round++
     }
     return shelf ? 'forgotten' : 'absent'
+  }
+
+  /** What throws says nothing of the grant either. */
+  async #refresh({ provider, refreshToken, sub }: ProviderTokens): Promise<ProviderTokens | string> {
+    return this.#providers.refresh(provider, refreshToken!, sub)
   }
 
   async #revoke(provider: string, tokens: ProviderTokens): Promise<boolean> {
