@@ -7,8 +7,10 @@ import fc from 'fast-check'
 import pg from 'pg'
 import type { SessionRecord } from 'sojourn'
 import { migrate, type PostgresStore, postgres } from 'sojourn/store/postgres'
+import { manualClock } from 'sojourn/testing/clock'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { usePostgres } from './engines/postgres.js'
+import { shop } from './helpers.js'
 
 const CHILD = fileURLToPath(new URL('fixtures/postgres-child.mjs', import.meta.url))
 const engine = usePostgres({ deadlock_timeout: '200ms' })
@@ -186,6 +188,51 @@ describe('endAll and writes that are under way', () => {
       { numRuns: 60 },
     )
     expect(waited, 'ends that came while somebody wrote').toBeGreaterThan(5)
+  })
+})
+
+describe('two apps on one table', () => {
+  const apps = (options: Parameters<typeof shop>[0] = {}) =>
+    [1, 2].map(() => {
+      const own = new pg.Pool({ connectionString: engine().url, max: 8 })
+      ending.push(() => own.end())
+      return shop({ ...options, store: postgres(own, { table }), clock: manualClock(Date.now()) })
+    })
+
+  test('A-68: parallel requests of one browser lose no update', async () => {
+    const both = apps()
+    const browser = both[0]!.browser()
+    await browser.visit((session) => session.login('ada'))
+    const add = (_: unknown, i: number) =>
+      both[i % 2]!.request(browser.cookie, (session) => session.update('count', (n) => n + 1))
+    const answers = await Promise.all(Array.from({ length: 12 }, add))
+    const kept = answers.filter(({ status }) => status === 200).length
+    expect(kept).toBeGreaterThan(0)
+    expect((await browser.visit((session) => session.data.count)).value).toBe(kept)
+  })
+
+  test('7.1.2: a limit holds exactly, however many sign in at once', async () => {
+    const both = apps({ limit: { sessions: 2, policy: 'reject' } })
+    const login = (_: unknown, i: number) => both[i % 2]!.browser().visit((session) => session.login('ada'))
+    const answers = await Promise.all(Array.from({ length: 12 }, login))
+    const given = answers.filter((answer) => answer.given !== undefined)
+    expect(given.length).toBeLessThanOrEqual(2)
+    expect((await ids('ada')).length).toBe(given.length)
+  })
+
+  test('A-69: ending all of a user while all of them rotate leaves no session that was there before', async () => {
+    const both = apps()
+    for (let round = 0; round < 5; round++) {
+      const browsers = Array.from({ length: 6 }, (_, i) => both[i % 2]!.browser())
+      await Promise.all(browsers.map((browser) => browser.visit((session) => session.login('ada'))))
+      const [ended] = await Promise.all([
+        both[round % 2]!.sessions.endAll('ada'),
+        ...browsers.map((browser) => browser.visit((session) => session.rotate())),
+      ])
+      expect(ended).toBeGreaterThan(0)
+      expect(await ids('ada')).toEqual([])
+      for (const { cookie } of browsers) expect(await both[0]!.userOf(cookie)).toBeUndefined()
+    }
   })
 })
 
