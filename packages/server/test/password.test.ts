@@ -1,5 +1,4 @@
 import { hash } from '@node-rs/argon2'
-import { Busy, createGate } from '@sojourn/server/gate'
 import { createPasswords } from '@sojourn/server/password'
 import { checkPassword } from '@sojourn/server/password-rules'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -140,30 +139,5 @@ describe('hashes', () => {
       expect(unknown).toBeGreaterThan(known! / 2)
       expect(unknown).toBeLessThan(known! * 2)
     }
-  })
-})
-
-describe('A-93: the gate', () => {
-  test('lets so many through, queues so many, and turns the rest away at once', async () => {
-    const gate = createGate(2, 50)
-    let running = 0
-    let most = 0
-    const work = async () => {
-      most = Math.max(most, ++running)
-      await new Promise((resolve) => setTimeout(resolve, 1))
-      running--
-      return 'done'
-    }
-    const outcomes = await Promise.allSettled(Array.from({ length: 200 }, () => gate(work)))
-    expect(most).toBe(2)
-    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(52)
-    for (const outcome of outcomes) if (outcome.status === 'rejected') expect(outcome.reason).toBeInstanceOf(Busy)
-    expect(await gate(work)).toBe('done')
-  })
-
-  test('work that fails gives its place back', async () => {
-    const gate = createGate(1, 1)
-    for (let i = 0; i < 5; i++) await expect(gate(async () => Promise.reject(new Error('no')))).rejects.toThrow('no')
-    expect(await gate(async () => 1)).toBe(1)
   })
 })

@@ -9,13 +9,22 @@
  *   request wanted of it was not done
  * - `ERR_LIMIT`: the user is at the limit of sessions, and the policy is `reject`
  * - `ERR_LATE`: the session was changed after the response's headers had left
+ * - `ERR_BUSY`: more password hashes are waiting than are let to; nothing was computed
  * - `ERR_TOO_LARGE`: the session does not fit into what carries it; the client keeps what it had
  * - `ERR_DATA`: the data cannot be kept (not JSON, too large, refused by the schema) or a kept one cannot be read
  */
-export type FaultCode = 'ERR_STORE' | 'ERR_CONFLICT' | 'ERR_LIMIT' | 'ERR_LATE' | 'ERR_DATA' | 'ERR_TOO_LARGE'
+export type FaultCode =
+  | 'ERR_STORE'
+  | 'ERR_CONFLICT'
+  | 'ERR_LIMIT'
+  | 'ERR_LATE'
+  | 'ERR_DATA'
+  | 'ERR_TOO_LARGE'
+  | 'ERR_BUSY'
 
 const STATUS: Record<FaultCode, number> = {
   ERR_STORE: 503,
+  ERR_BUSY: 503,
   ERR_CONFLICT: 409,
   ERR_LIMIT: 409,
   ERR_LATE: 500,
@@ -35,7 +44,7 @@ export class Fault extends Error {
     super(message, options)
     this.code = code
     this.status = STATUS[code]
-    this.headers = code === 'ERR_STORE' ? { 'retry-after': '1' } : {}
+    this.headers = STATUS[code] === 503 ? { 'retry-after': '1' } : {}
   }
 
   /** The answer to it; Hono asks errors for one. */
@@ -85,6 +94,10 @@ const ANSWER: Record<FaultCode, { title: string; detail: string | undefined }> =
   ERR_STORE: {
     title: 'Service Unavailable',
     detail: 'Sessions cannot be reached just now. Nobody was signed out; try again in a moment.',
+  },
+  ERR_BUSY: {
+    title: 'Service Unavailable',
+    detail: 'Too many people are signing in just now. Please try again in a moment.',
   },
   ERR_CONFLICT: {
     title: 'Conflict',

@@ -1,8 +1,7 @@
 /** Signing up, signing in, and changing the password: the three places where a password is looked at. */
-import type { Sessions } from 'sojourn'
+import { Fault, type Sessions } from 'sojourn'
 import type { TokenPair } from 'sojourn/token/pair'
 import { type Accounts, type Credentials, checkUsername, nameOf } from '../accounts.js'
-import { Busy } from '../gate.js'
 import type { Logger } from '../log.js'
 import type { Passwords } from '../password.js'
 import { checkPassword } from '../password-rules.js'
@@ -141,7 +140,7 @@ async function orBusy<T>(work: () => Promise<T>): Promise<T | Refused<'busy'>> {
   try {
     return await work()
   } catch (error) {
-    if (error instanceof Busy) return BUSY
+    if (error instanceof Fault && error.code === 'ERR_BUSY') return BUSY
     throw error
   }
 }
