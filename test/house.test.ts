@@ -70,7 +70,7 @@ const BUILDS_ON: Record<string, readonly string[]> = {
   'identity/oauth-transaction': ['cookies'],
   'identity/oauth-providers': ['identity/oauth-call'],
   'identity/oauth-client': ['call', 'providers', 'refusal', 'tokens'].map((part) => `identity/oauth-${part}`),
-  'identity/oauth-complete': ['identity/oauth', 'identity/oauth-refusal'],
+  'identity/oauth-complete': ['identity/oauth', 'identity/oauth-refusal', 'proof'],
   'identity/logout': ['sessions', 'token/jws', 'token/remote-jwks', 'token/request'],
   'identity/logout-index': ['identity/logout-token'],
   'identity/logout-token': ['token/json', 'token/jws'],

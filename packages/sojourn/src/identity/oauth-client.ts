@@ -311,6 +311,8 @@ class Unavailable extends Error {}
 function wordFor(error: unknown, library: Library): OAuthRefusal {
   if (error instanceof library.ResponseBodyError) return refusalOf(error.error)
   if (error instanceof Unavailable) return 'unavailable'
+  // Of another issuer, for another client, or with another nonce than this sign-in's.
+  if ((error as { code?: unknown }).code === library.JWT_CLAIM_COMPARISON) return 'forged'
   const { name, cause } = error as Error
   if (cause instanceof Response && (cause.status >= 500 || cause.status === 429)) return 'unavailable'
   // fetch's own: no connection, and no answer in time.

@@ -1,12 +1,13 @@
 /** From somebody who came back to a session that is signed in, in the one order that leaves no gap. */
 import { problem } from '../errors.js'
-import type { Awaitable } from '../types.js'
+import { proofOf } from '../proof.js'
+import type { Awaitable, Proof } from '../types.js'
 import type { Arrived, OAuthSession, Refused } from './oauth.js'
 import { OAUTH_ANSWERS, type OAuthRefusal } from './oauth-refusal.js'
 
 /** The part of a session that is used. */
 export interface CompletionSession extends OAuthSession {
-  login(userId: string, options?: { persistent?: boolean }): void
+  login(userId: string, options?: { persistent?: boolean } & Proof): void
   commit(): Awaitable<void>
 }
 
@@ -50,7 +51,8 @@ export async function complete(
   const userId = await how.account(arrived)
   if (userId === undefined) return no('unknown')
   if (arrived.userId !== undefined && arrived.userId !== userId) return no('other-user')
-  if (arrived.intent !== 'link') session.login(userId, { persistent })
+  // How they proved it is the provider's word; what it does not say counts for nothing (ASVS 6.8.4).
+  if (arrived.intent !== 'link') session.login(userId, { persistent, ...proofOf(arrived.claims) })
   await how.keep?.(arrived)
   // Kept first, noted then: what is noted can be ended, and the browser has the credential only after both.
   if (how.logout && arrived.intent !== 'link') {

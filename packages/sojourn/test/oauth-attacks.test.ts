@@ -1,0 +1,579 @@
+/** What is tried against a sign-in through a provider, by strangers and by the provider itself. */
+import { createHmac } from 'node:crypto'
+import type { ServerResponse } from 'node:http'
+import { inspect } from 'node:util'
+import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose'
+import {
+  type Arrived,
+  github,
+  google,
+  type OAuth,
+  type OAuthOptions,
+  oauth,
+  oidc,
+  type Refused,
+} from 'sojourn/identity/oauth'
+import { isPlausible } from 'sojourn/identity/oauth-call'
+import { memory } from 'sojourn/store/memory'
+import { manualClock } from 'sojourn/testing/clock'
+import { describe, expect, test } from 'vitest'
+import { gated, KEY, MINUTE, shop } from './helpers.js'
+import { type Liar, startLiar } from './providers/liar.js'
+import { Visitor } from './providers/visitor.js'
+
+const ORIGIN = 'https://shop.example'
+
+interface Scene {
+  readonly a: Liar
+  readonly b: Liar
+  readonly oauth: OAuth
+  readonly ann: Visitor
+  readonly eve: Visitor
+}
+
+/** Two issuers, an app that knows both, and two browsers. */
+async function scene(options: Partial<OAuthOptions> = {}): Promise<Scene> {
+  const [a, b] = await Promise.all([startLiar(), startLiar()])
+  const signIn = oauth({ keys: KEY, origin: ORIGIN, providers: { a: oidc(a), b: oidc(b) }, ...options })
+  return { a, b, oauth: signIn, ann: new Visitor(ORIGIN), eve: new Visitor(ORIGIN) }
+}
+
+const word = (found: Arrived | Refused) => found.refused ?? 'arrived'
+
+/** One whole sign-in, and what came of it. */
+async function whole({ a, oauth, ann }: Scene): Promise<Arrived | Refused> {
+  return ann.callback(oauth, a.agree(await ann.begin(oauth, 'a')))
+}
+
+test('what is not attacked arrives, once, and costs the browser nothing that stays', async () => {
+  const it = await scene()
+  const found = await whole(it)
+  expect(found).toMatchObject({ identity: { issuer: it.a.issuer, sub: 'ann' }, intent: 'login', returnTo: '/' })
+  expect(it.ann.cookies.size).toBe(0)
+})
+
+describe('state', () => {
+  test('A-103: missing, unknown, twice, another browser’s, forged: refused before a token is asked for', async () => {
+    const it = await scene()
+    const back = it.a.agree(await it.ann.begin(it.oauth, 'a'))
+    it.a.asked()
+    const without = new URL(back)
+    without.searchParams.delete('state')
+    expect(word(await it.ann.callback(it.oauth, without))).toBe('absent')
+    const unknown = new URL(back)
+    unknown.searchParams.set('state', 'x'.repeat(43))
+    expect(word(await it.ann.callback(it.oauth, unknown))).toBe('absent')
+    const twice = new URL(back)
+    twice.searchParams.append('state', back.searchParams.get('state')!)
+    expect(word(await it.ann.callback(it.oauth, twice))).toBe('malformed')
+    expect(word(await it.eve.callback(it.oauth, back))).toBe('absent')
+    const [[name = '', value = ''] = []] = [...it.ann.cookies]
+    it.eve.cookies.set(name, `${value.slice(0, -2)}AA`)
+    expect(word(await it.eve.callback(it.oauth, back))).toBe('absent')
+    expect(it.a.asked()).toEqual([])
+    expect(word(await it.ann.callback(it.oauth, back))).toBe('arrived')
+  })
+
+  test('A-97, 10.1.2: the states of two browsers swapped, and the attacker’s own callback in the victim’s browser', async () => {
+    const it = await scene()
+    const anns = it.a.agree(await it.ann.begin(it.oauth, 'a'), 'ann')
+    const eves = it.a.agree(await it.eve.begin(it.oauth, 'a'), 'eve')
+    expect(word(await it.ann.callback(it.oauth, eves))).toBe('absent')
+    expect(word(await it.eve.callback(it.oauth, anns))).toBe('absent')
+  })
+
+  test('A-103: used twice, also with the cookie copied, and also at the same moment', async () => {
+    const it = await scene()
+    const back = it.a.agree(await it.ann.begin(it.oauth, 'a'))
+    const cookies = [...it.ann.cookies]
+    const both = await Promise.all([1, 2, 3].map(() => it.oauth.callback(it.ann.request(back))))
+    expect(both.map(word).toSorted()).toEqual(['arrived', 'replayed', 'replayed'])
+    for (const [name, value] of cookies) it.eve.cookies.set(name, value)
+    expect(word(await it.eve.callback(it.oauth, back))).toBe('replayed')
+    expect(it.a.asked().filter((path) => path === '/token')).toHaveLength(1)
+  })
+
+  test('A-103: two servers that share a store honour it once', async () => {
+    const store = memory()
+    const it = await scene({ store })
+    const other = oauth({ keys: KEY, origin: ORIGIN, providers: { a: oidc(it.a) }, store })
+    const back = it.a.agree(await it.ann.begin(it.oauth, 'a'))
+    const request = () => it.ann.request(back)
+    const found = await Promise.all([it.oauth.callback(request()), other.callback(request())])
+    expect(found.map(word).toSorted()).toEqual(['arrived', 'replayed'])
+  })
+
+  test('10.4.3: ten minutes and not a millisecond longer', async () => {
+    const clock = manualClock(Date.now())
+    const it = await scene({ clock, store: memory({ clock }) })
+    const back = it.a.agree(await it.ann.begin(it.oauth, 'a'))
+    clock.advance(10 * MINUTE)
+    expect(word(await it.ann.callback(it.oauth, back))).toBe('expired')
+  })
+
+  test('a store that fails answers with a fault, and no token is asked for', async () => {
+    const store = gated(memory(), () => {
+      throw new Error('down')
+    })
+    const it = await scene({ store })
+    const back = it.a.agree(await it.ann.begin(it.oauth, 'a'))
+    it.a.asked()
+    await expect(it.ann.callback(it.oauth, back)).rejects.toMatchObject({ code: 'ERR_STORE' })
+    expect(it.a.asked()).toEqual([])
+  })
+})
+
+describe('codes', () => {
+  test('A-104: another’s code in one’s own sign-in fails by PKCE; where the provider ignores that, by the nonce', async () => {
+    const it = await scene()
+    for (const ignoresPkce of [false, true]) {
+      it.a.bent.ignoresPkce = ignoresPkce
+      const back = it.a.agree(await it.ann.begin(it.oauth, 'a'), 'ann')
+      const stolen = it.a.agree(await it.eve.begin(it.oauth, 'a'), 'eve')
+      back.searchParams.set('code', stolen.searchParams.get('code')!)
+      expect(word(await it.ann.callback(it.oauth, back))).toBe('forged')
+    }
+  })
+
+  test('A-105, 10.2.1: S256 always; state, nonce and challenge are new each time and of 256 bits', async () => {
+    const it = await scene()
+    const seen = new Set<string>()
+    for (let i = 0; i < 5; i++) {
+      const { searchParams } = await it.ann.begin(it.oauth, 'a')
+      expect(searchParams.get('code_challenge_method')).toBe('S256')
+      expect(searchParams.get('response_type')).toBe('code')
+      for (const name of ['state', 'nonce', 'code_challenge']) {
+        expect(searchParams.get(name)).toMatch(/^[\w-]{43}$/)
+        seen.add(searchParams.get(name)!)
+      }
+    }
+    expect(seen.size).toBe(15)
+  })
+
+  test('A-105: a provider that says it does not know S256 is not asked', async () => {
+    const it = await scene()
+    it.a.bent.metadata.code_challenge_methods_supported = ['plain']
+    expect(await it.oauth.begin(it.ann.request('/'), 'a')).toMatchObject({ refused: 'unusable' })
+  })
+})
+
+describe('A-106, 10.2.2: mix-up', () => {
+  test('`iss` of another, or none where the provider announces it', async () => {
+    const it = await scene()
+    for (const iss of [it.b.issuer, `${it.a.issuer}/`, '']) {
+      const back = it.a.agree(await it.ann.begin(it.oauth, 'a'))
+      if (iss) back.searchParams.set('iss', iss)
+      else back.searchParams.delete('iss')
+      it.a.asked()
+      expect(word(await it.ann.callback(it.oauth, back))).toBe('forged')
+      expect(it.a.asked()).toEqual([])
+    }
+  })
+
+  test('the code of one at the redirect URI of the other goes to neither', async () => {
+    const it = await scene()
+    const back = it.a.agree(await it.ann.begin(it.oauth, 'a'))
+    back.pathname = '/oauth/b/callback'
+    back.searchParams.set('iss', it.b.issuer)
+    it.a.asked()
+    expect(word(await it.ann.callback(it.oauth, back))).toBe('forged')
+    expect([...it.a.asked(), ...it.b.asked()]).toEqual([])
+  })
+})
+
+describe('identity tokens', () => {
+  const secret = 'a-secret-of-the-shop'
+  const hs256 = (claims: object) => {
+    const parts = [{ alg: 'HS256' }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url'))
+    return `${parts.join('.')}.${createHmac('sha256', secret).update(parts.join('.')).digest('base64url')}`
+  }
+  const byAnother = async (claims: object) => {
+    const { privateKey } = await generateKeyPair('ES256')
+    return new SignJWT(claims as never).setProtectedHeader({ alg: 'ES256', kid: 'one' }).sign(privateKey)
+  }
+  const byEmbedded = async (claims: object) => {
+    const { privateKey, publicKey } = await generateKeyPair('ES256')
+    const jwk = await exportJWK(publicKey)
+    return new SignJWT(claims as never).setProtectedHeader({ alg: 'ES256', jwk }).sign(privateKey)
+  }
+
+  test.each([
+    ['unsigned', (claims: object) => new UnsecuredJWT(claims as never).encode()],
+    ['signed with the client’s secret', hs256],
+    ['signed by another key of that name', byAnother],
+    ['signed by the key that it brings along', byEmbedded],
+    ['no token at all', () => 'x'],
+  ])('6.8.2, A-107: %s is refused', async (_, idToken) => {
+    const it = await scene()
+    it.a.bent.idToken = idToken
+    expect(['unusable', 'forged']).toContain(word(await whole(it)))
+  })
+
+  const soon = Math.floor(Date.now() / 1000)
+  test.each<[string, Record<string, unknown>]>([
+    ['10.5.1: another nonce', { nonce: 'x'.repeat(43) }],
+    ['10.5.1: no nonce', { nonce: undefined }],
+    ['10.5.4: for another client', { aud: 'another' }],
+    ['10.5.4: for us and another, with another as the party', { aud: ['the-shop', 'another'], azp: 'another' }],
+    ['10.5.4: for several, and no party', { aud: ['the-shop', 'another'] }],
+    ['A-106: of another issuer', { iss: 'https://accounts.google.com' }],
+    ['9.2.1: expired', { exp: soon - 120 }],
+    ['no expiry', { exp: undefined }],
+    ['no subject', { sub: undefined }],
+    ['A-107: of another access token', { at_hash: 'x'.repeat(22) }],
+  ])('%s is refused', async (_, claims) => {
+    const it = await scene()
+    it.a.bent.claims = claims
+    expect(['unusable', 'forged']).toContain(word(await whole(it)))
+  })
+
+  test('A-107: `at_hash` of its own access token passes', async () => {
+    const it = await scene()
+    // The left half of SHA-256 of "canary-access".
+    const { createHash } = await import('node:crypto')
+    it.a.bent.claims = {
+      at_hash: createHash('sha256').update('canary-access').digest().subarray(0, 16).toString('base64url'),
+    }
+    expect(word(await whole(it))).toBe('arrived')
+  })
+})
+
+const instead = ({ answers }: Liar['bent'], answer: (response: ServerResponse) => void) =>
+  Object.assign(answers, { '/token': answer })
+
+describe('what a provider answers', () => {
+  test('A-108: an error is a failure, with or without a code; its words are shown to nobody', async () => {
+    const it = await scene()
+    const cases = { access_denied: 'denied', temporarily_unavailable: 'unavailable', login_required: 'interaction' }
+    for (const [error, refused] of Object.entries({
+      ...cases,
+      '<script>': 'misconfigured',
+      toString: 'misconfigured',
+    })) {
+      const back = it.a.agree(await it.ann.begin(it.oauth, 'a'))
+      back.searchParams.set('error', error)
+      back.searchParams.set('error_description', '<script>alert(1)</script>')
+      it.a.asked()
+      const found = await it.ann.callback(it.oauth, back)
+      expect(found.refused).toBe(refused)
+      expect(inspect(found, { depth: 9 })).not.toContain('script')
+      expect(it.a.asked()).toEqual([])
+    }
+  })
+
+  test.each<[string, (bent: Liar['bent']) => unknown]>([
+    ['another type of token', ({ tokens }) => Object.assign(tokens, { token_type: 'mac' })],
+    ['a token bound to a key', ({ tokens }) => Object.assign(tokens, { token_type: 'DPoP' })],
+    ['no type of token', ({ tokens }) => Object.assign(tokens, { token_type: undefined })],
+    ['no identity token', ({ tokens }) => Object.assign(tokens, { id_token: undefined })],
+    ['no access token', ({ tokens }) => Object.assign(tokens, { access_token: undefined })],
+    ['200 with an error', ({ tokens }) => Object.assign(tokens, { error: 'bad_verification_code' })],
+    ['HTML', (bent) => instead(bent, (response) => response.end('<html>'))],
+    ['megabytes', (bent) => instead(bent, (response) => response.end(`{"x":"${'x'.repeat(3e6)}"}`))],
+    ['a redirect', (bent) => instead(bent, (r) => r.writeHead(307, { location: 'http://127.0.0.1:1/' }).end())],
+    ['a failure of its own', (bent) => instead(bent, (response) => response.writeHead(502).end())],
+    ['nothing', (bent) => instead(bent, (response) => response.destroy())],
+  ])('A-110: %s instead of tokens is refused, in our words', async (_, bend) => {
+    const it = await scene()
+    bend(it.a.bent)
+    const found = await whole(it)
+    expect(['unusable', 'unavailable', 'forged', 'misconfigured']).toContain(word(found))
+    expect(inspect(found, { depth: 9 })).not.toContain('canary')
+  })
+
+  test('A-110: a provider that never answers is waited for five seconds', async () => {
+    const it = await scene()
+    it.a.bent.answers['/token'] = () => {}
+    const began = performance.now()
+    expect(word(await whole(it))).toBe('unavailable')
+    expect(performance.now() - began).toBeLessThan(8_000)
+  })
+
+  test.each<[string, (liar: Liar) => unknown]>([
+    ['10.5.3: another issuer', (liar) => Object.assign(liar.bent.metadata, { issuer: 'https://accounts.google.com' })],
+    ['10.5.3: the issuer with a slash', (liar) => Object.assign(liar.bent.metadata, { issuer: `${liar.issuer}/` })],
+    ['http elsewhere', (liar) => Object.assign(liar.bent.metadata, { token_endpoint: 'http://id.example/token' })],
+    ['no URL', (liar) => Object.assign(liar.bent.metadata, { authorization_endpoint: 'javascript:alert(1)' })],
+    ['no keys', (liar) => Object.assign(liar.bent.metadata, { jwks_uri: undefined })],
+    [
+      'a redirect',
+      (liar) => {
+        const location = `${liar.issuer}/elsewhere`
+        liar.bent.answers['/.well-known/openid-configuration'] = (r) => void r.writeHead(302, { location }).end()
+      },
+    ],
+  ])('A-109: metadata with %s is refused', async (_, bend) => {
+    const it = await scene()
+    bend(it.a)
+    expect(await it.oauth.begin(it.ann.request('/'), 'a')).toMatchObject({ refused: 'unusable' })
+  })
+
+  test('A-109: metadata does not point into the local network', () => {
+    const home = new URL('https://id.example')
+    const inside = ['https://127.0.0.1/', 'https://10.0.0.1/t', 'https://[::1]/', 'https://localhost/', 'https://db/']
+    for (const url of [
+      ...inside,
+      'https://169.254.169.254/',
+      'https://x.internal/',
+      'https://0x7f.1/',
+      'https://u:p@id.example/',
+    ])
+      expect([url, isPlausible(url, home)]).toEqual([url, false])
+    for (const url of ['https://id.example/t', 'https://oauth2.googleapis.com/token'])
+      expect([url, isPlausible(url, home)]).toEqual([url, true])
+  })
+
+  test('metadata is asked for once, and outlives a provider that is away', async () => {
+    const it = await scene()
+    await Promise.all([1, 2, 3].map(() => it.ann.begin(it.oauth, 'a')))
+    expect(it.a.asked()).toEqual(['/.well-known/openid-configuration'])
+    it.a.bent.answers['/.well-known/openid-configuration'] = (response) => response.writeHead(503).end()
+    expect(await it.ann.begin(it.oauth, 'a')).toBeInstanceOf(URL)
+    expect(await it.oauth.begin(it.ann.request('/'), 'b')).toBeInstanceOf(Response)
+  })
+})
+
+describe('who it is', () => {
+  test('6.8.1, A-111: the same subject at two issuers is two people; an address is nobody', async () => {
+    const it = await scene()
+    it.a.bent.claims = it.b.bent.claims = { email: 'ann@shop.example', email_verified: 'true' }
+    const one = (await whole(it)) as Arrived
+    const two = (await it.ann.callback(it.oauth, it.b.agree(await it.ann.begin(it.oauth, 'b')))) as Arrived
+    expect(one.identity.sub).toBe(two.identity.sub)
+    expect(one.identity).not.toEqual(two.identity)
+    // Only `true` is true.
+    expect([one.profile, two.profile]).toEqual([1, 2].map(() => ({ email: 'ann@shop.example', emailVerified: false })))
+  })
+
+  test('10.2.3: nobody is asked for more than who they are', () => {
+    const client = { clientId: 'c', clientSecret: 's' }
+    expect(
+      [github(client), google(client), oidc({ ...client, issuer: 'https://id.example' })].map(({ scope }) => scope),
+    ).toEqual([[], ['openid'], ['openid']])
+  })
+
+  test('A-154: neither JSON nor a log shows a token', async () => {
+    const found = (await whole(await scene())) as Arrived
+    expect(found.tokens.accessToken).toBe('canary-access')
+    expect(JSON.stringify(found) + inspect(found, { depth: 9 })).not.toContain('canary')
+  })
+})
+
+describe('where it goes', () => {
+  const HOSTILE = [
+    ...[
+      '//evil.example',
+      '/\\evil.example',
+      '\\\\evil.example',
+      'https:evil.example',
+      '/\t/evil.example',
+      '/\n/evil.example',
+    ],
+    ...[
+      'javascript:alert(1)',
+      'data:text/html,x',
+      '@evil.example',
+      '/..//evil.example',
+      '/.//evil.example',
+      '%2f%2fevil.example',
+    ],
+    ...[
+      '/\r\nset-cookie: a=b',
+
+      'https://shop.example@evil.example',
+      'https://shop.example.evil.example/',
+    ],
+    ...[
+      'https://shоp.example/',
+      '/\\\tevil.example',
+      ' //evil.example',
+      'https://app.example/other',
+      'https://APP.example/',
+    ],
+    ...['https://app.example/?x', 'http://app.example/', 'evil', '', '///evil.example', '/\u00a0/evil.example'],
+  ]
+
+  test.each(HOSTILE)('A-96: %j is not gone to', async (returnTo) => {
+    const it = await scene({ returnTo: ['https://app.example/'] })
+    const found = await it.ann.callback(it.oauth, it.a.agree(await it.ann.begin(it.oauth, 'a', { returnTo })))
+    expect([word(found), found.returnTo]).toEqual(['arrived', '/'])
+    const left = await it.oauth.endSession(it.ann.request('/'), 'a', { returnTo })
+    expect(left.headers.get('location')).toBe('https://shop.example/')
+  })
+
+  test('A-96: a path of our own and a URL of the list are', async () => {
+    const it = await scene({ returnTo: ['https://app.example/'] })
+    const long = await it.oauth.endSession(it.ann.request('/'), 'a', { returnTo: `/${'x'.repeat(5000)}` })
+    expect(long.headers.get('location')).toBe('https://shop.example/')
+    for (const returnTo of ['/cart?item=1#top', 'https://app.example/']) {
+      const found = await it.ann.callback(it.oauth, it.a.agree(await it.ann.begin(it.oauth, 'a', { returnTo })))
+      expect(found.returnTo).toBe(returnTo)
+    }
+  })
+
+  test('A-100: the Host header makes no redirect URI', async () => {
+    const it = await scene()
+    const headers = { host: 'evil.example', 'x-forwarded-host': 'evil.example' }
+    const begun = await it.oauth.begin(new Request('https://evil.example/begin', { headers }), 'a')
+    const to = new URL((begun as Response).headers.get('location')!)
+    expect(to.searchParams.get('redirect_uri')).toBe('https://shop.example/oauth/a/callback')
+  })
+
+  test('A-113, OA-11: 303 after a POST, nothing cached, nothing referred', async () => {
+    const it = await scene()
+    const begun = (await it.oauth.begin(it.ann.request('/begin', { method: 'POST' }), 'a')) as Response
+    expect(begun.status).toBe(303)
+    expect(begun.headers.get('cache-control')).toBe('no-store')
+    expect(begun.headers.get('referrer-policy')).toBe('no-referrer')
+  })
+})
+
+describe('the cookie', () => {
+  test('3.3.2: bound to this host, out of scripts’ reach, Lax, and sealed', async () => {
+    const it = await scene()
+    const begun = (await it.oauth.begin(it.ann.request('/begin'), 'a', { returnTo: '/canary' })) as Response
+    const [line = ''] = begun.headers.getSetCookie()
+    expect(line).toMatch(
+      /^__Host-Http-oauth-[\w-]{16}=[\w.-]+; Max-Age=600; Expires=[^;]+; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+    )
+    const state = new URL(begun.headers.get('location')!).searchParams.get('state')!
+    expect(line).not.toContain(state)
+    expect(Buffer.from(line.split('.')[1]!, 'base64url').toString('latin1')).not.toContain('canary')
+  })
+
+  test('A-112: at most twelve, and 8 KB; the oldest makes room', async () => {
+    const clock = manualClock(Date.now())
+    const it = await scene({ clock, store: memory({ clock }) })
+    const all: URL[] = []
+    for (let i = 0; i < 30; i++) {
+      all.push(it.a.agree(await it.ann.begin(it.oauth, 'a', { returnTo: `/${'x'.repeat(i < 15 ? 1 : 500)}` })))
+      clock.advance(1000)
+      expect(it.ann.cookies.size).toBeLessThanOrEqual(12)
+      expect([...it.ann.cookies].join().length).toBeLessThan(8_500)
+    }
+    expect(word(await it.ann.callback(it.oauth, all[0]!))).toBe('absent')
+    expect(word(await it.ann.callback(it.oauth, all.at(-1)!))).toBe('arrived')
+    expect(word(await it.ann.callback(it.oauth, all.at(-5)!))).toBe('arrived')
+  })
+})
+
+describe('an account that there is already', () => {
+  const signedIn = { id: 'handle', userId: 'ann', authenticatedAt: Date.now() }
+
+  test('6.8.1: another way in is begun by a POST, from a session that was signed in a moment ago', async () => {
+    const it = await scene()
+    const begin = (session: typeof signedIn | undefined, method: string) =>
+      it.oauth.begin(it.ann.request('/', { method }), 'a', { intent: 'link', ...(session ? { session } : {}) })
+    expect(await begin(signedIn, 'GET')).toMatchObject({ refused: 'malformed' })
+    expect(await begin(undefined, 'POST')).toMatchObject({ refused: 'session' })
+    const hourOld = { ...signedIn, authenticatedAt: Date.now() - 60 * MINUTE }
+    expect(await begin(hourOld, 'POST')).toMatchObject({ refused: 'session' })
+    expect(await begin(signedIn, 'POST')).toBeInstanceOf(Response)
+  })
+
+  test('6.8.1: and completed in that session alone', async () => {
+    const it = await scene()
+    const others = [undefined, { ...signedIn, id: 'another' }, { ...signedIn, userId: undefined }]
+    for (const session of others) {
+      const back = it.a.agree(await it.ann.begin(it.oauth, 'a', { intent: 'link', session: signedIn }, 'POST'))
+      expect(word(await it.ann.callback(it.oauth, back, session))).toBe('session')
+    }
+    const back = it.a.agree(await it.ann.begin(it.oauth, 'a', { intent: 'link', session: signedIn }, 'POST'))
+    expect(await it.ann.callback(it.oauth, back, signedIn)).toMatchObject({ intent: 'link', userId: 'ann' })
+  })
+
+  test('6.8.4: a step-up asks for a fresh proof, and believes no older one', async () => {
+    const it = await scene()
+    const now = Math.floor(Date.now() / 1000)
+    const cases: [unknown, string][] = [
+      [undefined, 'stale'],
+      [now - 300, 'stale'],
+      ['now', 'unusable'],
+      [now, 'arrived'],
+    ]
+    for (const [at, expected] of cases) {
+      const to = await it.ann.begin(it.oauth, 'a', { intent: 'step-up', session: signedIn })
+      expect(Object.fromEntries(to.searchParams)).toMatchObject({ prompt: 'login', max_age: '0' })
+      it.a.bent.claims = { auth_time: at }
+      expect(word(await it.ann.callback(it.oauth, it.a.agree(to), signedIn))).toBe(expected)
+    }
+  })
+
+  test('6.8.4: a class of proof that was asked for is there, or it is the weakest', async () => {
+    const it = await scene()
+    for (const [acr, expected] of [
+      [undefined, 'weak'],
+      ['pwd', 'weak'],
+      ['phr', 'arrived'],
+    ]) {
+      const to = await it.ann.begin(it.oauth, 'a', { acrValues: ['phr', 'phrh'] })
+      expect(to.searchParams.get('acr_values')).toBe('phr phrh')
+      it.a.bent.claims = { acr }
+      expect(word(await it.ann.callback(it.oauth, it.a.agree(to)))).toBe(expected)
+    }
+  })
+})
+
+describe('complete', () => {
+  test('A-01, 6.8.1: signs in under a new identifier, as whom the app says, by the provider’s word on how', async () => {
+    const it = await scene()
+    const app = shop()
+    it.a.bent.claims = { amr: ['pwd', 'otp'], acr: 'phr' }
+    const browser = app.browser()
+    await browser.visit((session) => session.data.cart.push('hat'))
+    const before = browser.cookie
+    const back = it.a.agree(await it.ann.begin(it.oauth, 'a', { returnTo: '/cart' }))
+    const { value } = await browser.visit((session) =>
+      it.oauth.complete(it.ann.request(back), session, { account: ({ identity }) => `user ${identity.sub}` }),
+    )
+    expect(value?.status).toBe(303)
+    expect(value?.headers.get('location')).toBe('https://shop.example/cart')
+    expect(browser.cookie).not.toBe(before)
+    const seen = await browser.visit(({ userId, amr, acr, data }) => ({ userId, amr, acr, cart: data.cart }))
+    expect(seen.value).toEqual({ userId: 'user ann', amr: ['pwd', 'otp'], acr: 'phr', cart: ['hat'] })
+  })
+
+  test('whom the app does not know, or knows as another, is not signed in; a provider’s odd words break nothing', async () => {
+    const it = await scene()
+    const app = shop()
+    const browser = app.browser()
+    it.a.bent.claims = { amr: [1, 'a b'], acr: { x: 1 } }
+    const stranger = it.a.agree(await it.ann.begin(it.oauth, 'a'))
+    const nobody = await browser.visit((session) =>
+      it.oauth.complete(it.ann.request(stranger), session, { account: () => undefined }),
+    )
+    expect(nobody.value?.status).toBe(403)
+    expect(await browser.visit((session) => session.userId)).toMatchObject({ value: undefined })
+    await browser.visit((session) => session.login('ann'))
+    const { value: session } = await browser.visit(({ id, userId, authenticatedAt }) => ({
+      id,
+      userId,
+      authenticatedAt,
+    }))
+    const clocked = { ...session!, authenticatedAt: Date.now() }
+    const back = it.a.agree(await it.ann.begin(it.oauth, 'a', { intent: 'link', session: clocked }, 'POST'))
+    const linked = await browser.visit((mine) =>
+      it.oauth.complete(it.ann.request(back), mine, { account: () => 'eve' }),
+    )
+    expect(linked.value?.status).toBe(403)
+    expect(await linked.value?.json()).toMatchObject({ detail: expect.stringContaining('belongs to somebody else') })
+    expect((await browser.visit((mine) => mine.userId)).value).toBe('ann')
+    const fine = it.a.agree(await it.ann.begin(it.oauth, 'a'))
+    await browser.visit((mine) => it.oauth.complete(it.ann.request(fine), mine, { account: () => 'ann' }))
+    expect((await browser.visit(({ userId, amr }) => [userId, amr])).value).toEqual(['ann', undefined])
+  })
+})
+
+test('misuse is told when the server starts', () => {
+  const providers = { a: oidc({ issuer: 'https://id.example', clientId: 'c', clientSecret: 's' }) }
+  const make = (options: Partial<OAuthOptions>) => () => oauth({ keys: KEY, origin: ORIGIN, providers, ...options })
+  for (const origin of ['http://shop.example', 'https://shop.example/', 'shop.example', 'https://SHOP.example'])
+    expect(make({ origin })).toThrow(TypeError)
+  expect(make({ path: '/oauth/' })).toThrow(/path/)
+  expect(make({ providers: { 'A b': providers.a } })).toThrow(/named/)
+  expect(make({ returnTo: ['app.example'] })).toThrow(/returnTo/)
+  const client = { clientId: 'c', clientSecret: 's' }
+  expect(() => oidc({ ...client, issuer: 'http://id.example' })).toThrow(/https/)
+  expect(() => oidc({ ...client, issuer: 'https://id.example', scope: ['email'] })).toThrow(/openid/)
+  expect(() => github({ clientId: 'c', clientSecret: '' })).toThrow(/clientSecret/)
+})
