@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
 import postgresJs from 'postgres'
 import type { SessionRecord } from 'sojourn'
+import { cached } from 'sojourn/store/cached'
 import { type PostgresClient, type PostgresStore, postgres } from 'sojourn/store/postgres'
 import { manualClock } from 'sojourn/testing/clock'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -241,6 +242,19 @@ describe('watch', () => {
     await expect.poll(() => seen.cuts, { timeout: 10_000 }).toBe(3)
     await store.set('a', record(), 0)
     await expect.poll(() => seen.ids).toEqual(['a'])
+  })
+
+  test.each(each)('A-85: copies in one process are taken away by what another one ends: %s', async (way) => {
+    const table = `t${++tables}`
+    const [here, there] = [await open(clients[way](), true, table), await open(clients['pg.Pool'](), true, table)]
+    const copies = cached(here, { staleness: 60_000 })
+    await there.set('a', record({ userId: 'u' }), 0)
+    // Until the feed is there nothing is kept for long; then a read is answered at once, from a copy.
+    await expect
+      .poll(async () => (await copies.get('a')) && copies.get('a') instanceof Promise, { timeout: 5_000 })
+      .toBe(false)
+    await there.endAll('u')
+    await expect.poll(async () => copies.get('a'), { timeout: 5_000 }).toBeUndefined()
   })
 
   test("nothing of the store keeps a pool's place or a listener once it is closed", async () => {

@@ -71,17 +71,21 @@ export function driverOf(client: unknown): Driver {
   throw new TypeError('postgres: give it a Pool or Client of "pg", or the `sql` of "postgres"; it opens no connection')
 }
 
+/** A client answers one query at a time, and the next release of `pg` will not queue for it. A pool does. */
+const lasts = new WeakMap<PgClient, Promise<unknown>>()
+
 function pg(client: PgClient): Driver {
   // An idle connection that breaks has told nobody anything wrong, and the next query reports the trouble if it lasts;
   // but an 'error' that nobody listens to ends the process. The app's own listeners hear it as before.
   const ignore = () => {}
   client.on('error', ignore)
-  // A client answers one query at a time, and the next release of `pg` will not queue for it. A pool does.
-  let last: Promise<unknown> = Promise.resolve()
   const ask = (query: PgQuery) => {
     if ('totalCount' in client) return client.query(query)
-    const answer = last.then(() => client.query(query))
-    last = answer.catch(() => {})
+    const answer = (lasts.get(client) ?? Promise.resolve()).then(() => client.query(query))
+    lasts.set(
+      client,
+      answer.catch(() => {}),
+    )
     return answer
   }
   return {
@@ -115,9 +119,13 @@ function listenPg(client: PgClient, channel: string, listener: Listener): () => 
     over = true
     connection?.off('notification', heard)
     connection?.off('end', down)
-    // The 'error' listener stays: what the connection says while it is closed is nobody's concern.
-    if (connection?.release) connection.release(true)
-    else connection?.query(`UNLISTEN "${channel}"`).catch(() => {})
+    if (connection?.release) {
+      // The 'error' listener stays: what the connection says while it is closed is nobody's concern.
+      connection.release(true)
+    } else if (connection) {
+      connection.off('error', down)
+      connection.query(`UNLISTEN "${channel}"`).catch(() => {})
+    }
     connection = undefined
   }
   const down = () => {

@@ -118,7 +118,10 @@ export function migration(names: Names): string {
     END $migration$`
 }
 
-/** What leads from each layout to the next. What has been published is never changed: a later layout is a step more. */
+/**
+ * What leads from each layout to the next. What has been published is never changed: a later layout is a step more, and
+ * one under which processes of the version before, which are still running, go on working.
+ */
 const STEPS: readonly ((names: Names) => string)[] = [
   // Times are doubles: exact for every millisecond, a number in every driver, and `to_timestamp(expires_at / 1000)` is right.
   // COLLATE "C": byte order is the fastest, and does not change with the operating system's, which breaks other indexes.
