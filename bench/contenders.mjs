@@ -81,6 +81,12 @@ export const contenders = [
     variants: ['bare'],
   },
   { name: 'sojourn-express', label: '**Sojourn**, memory', over: 'express', packages: ['sojourn'] },
+  {
+    name: 'sojourn-front',
+    label: '**Sojourn**, memory, node adapter in front of Express',
+    over: 'express',
+    packages: ['sojourn'],
+  },
   { name: 'express-session', label: 'express-session, MemoryStore', over: 'express', packages: ['express-session'] },
   { name: 'cookie-session', label: 'cookie-session, signed cookie', over: 'express', packages: ['cookie-session'] },
   { name: 'fastify-session', label: '@fastify/session, memory', over: 'fastify', packages: ['@fastify/session'] },

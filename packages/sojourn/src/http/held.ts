@@ -13,88 +13,131 @@ type Verb = 'writeHead' | 'write' | 'end' | 'flushHeaders'
 type Anything = (...args: unknown[]) => unknown
 type HeaderList = OutgoingHttpHeaders | OutgoingHttpHeader[] | [string, OutgoingHttpHeader][]
 
+type Target = Record<Verb | 'on', Anything>
+
 /** Makes `res` wait for `commit` before its headers leave. `false`: they have left. */
 export function hold(res: ServerResponse, commit: () => Awaitable<void>): boolean {
   if (res.headersSent) return false
-  const target = res as unknown as Record<Verb | 'on', Anything>
-  const { writeHead, write, end, flushHeaders, on } = target
-  const original: Record<Verb, Anything> = { writeHead, write, end, flushHeaders }
-  const waiting: [verb: Verb, args: unknown[]][] = []
-  const drains: Anything[] = []
-  let phase: 'held' | 'committing' | 'free' | 'failed' = 'held'
-  let unseal = (): void => {}
+  const target = res as unknown as Target
+  const held = new Hold(res, commit)
+  // No more of its own than these four: on a response whose prototype a framework has changed, each costs microseconds.
+  target.writeHead = (...args) => held.intercept('writeHead', args)
+  target.write = (...args) => held.intercept('write', args)
+  target.end = (...args) => held.intercept('end', args)
+  target.flushHeaders = (...args) => held.intercept('flushHeaders', args)
+  return true
+}
 
-  const call = (verb: Verb, args: unknown[]): unknown => original[verb].apply(res, args)
-  const ended = (): boolean => waiting.at(-1)?.[0] === 'end'
+/** What stands between a response's verbs, as they were before, and whoever calls them. */
+class Hold implements Record<Verb, Anything> {
+  readonly writeHead: Anything
+  readonly write: Anything
+  readonly end: Anything
+  readonly flushHeaders: Anything
+  readonly #res: ServerResponse
+  readonly #commit: () => Awaitable<void>
+  #phase: 'held' | 'committing' | 'free' | 'failed' = 'held'
+  #waiting: [verb: Verb, args: unknown[]][] | undefined
+  #drains: Anything[] | undefined
 
-  /** Writers were told to wait for `drain`; where node has nothing to drain, nobody else tells them. */
-  const drained = () => process.nextTick(() => drains.forEach((listener) => void listener.call(res)))
+  constructor(res: ServerResponse, commit: () => Awaitable<void>) {
+    const before = res as unknown as Target
+    this.writeHead = before.writeHead
+    this.write = before.write
+    this.end = before.end
+    this.flushHeaders = before.flushHeaders
+    this.#res = res
+    this.#commit = commit
+  }
+
+  intercept(verb: Verb, args: unknown[]): unknown {
+    if (this.#phase === 'free') return this[verb].apply(this.#res, args)
+    if (this.#phase !== 'held') return this.#later(verb, args)
+    // First, because it may throw: then nothing has begun yet.
+    const rest = verb === 'writeHead' ? [applyHead(this.#res, args)] : args
+    this.#phase = 'committing'
+    try {
+      const done = this.#commit()
+      if (isPromise(done)) return this.#wait(done, verb, rest)
+    } catch (error) {
+      this.#fail(error)
+      return this.#later(verb, args)
+    }
+    this.#phase = 'free'
+    return this[verb].apply(this.#res, rest)
+  }
+
+  #wait(done: Promise<void>, verb: Verb, args: unknown[]): unknown {
+    const waiting: [Verb, unknown[]][] = [[verb, args]]
+    this.#waiting = waiting
+    this.#noteDrains()
+    const unseal = sealHead(this.#res, () => waiting.at(-1)![0] === 'end')
+    const release = () => {
+      unseal()
+      this.#release(waiting)
+    }
+    // What node refuses (a status that is none, a chunk that is no text) it can now only refuse here.
+    done.then(release).catch((error) => {
+      unseal()
+      this.#fail(error)
+    })
+    return verb === 'write' ? false : this.#res
+  }
 
   /** Runs the first call, and those that came while the commit was under way. */
-  const release = () => {
-    unseal()
-    phase = 'free'
+  #release(waiting: [Verb, unknown[]][]): void {
+    this.#phase = 'free'
     let flowing: unknown = true
-    for (const [verb, args] of waiting) flowing = call(verb, args)
-    if (waiting.at(-1)?.[0] === 'write' && flowing === true) drained()
+    for (const [verb, args] of waiting) flowing = this[verb].apply(this.#res, args)
+    if (waiting.at(-1)![0] === 'write' && flowing === true) this.#drained()
   }
 
   /** Answers in place of the handler. What it still has to say goes nowhere, but it is let finish. */
-  const fail = (error: unknown) => {
-    unseal()
-    phase = 'free'
+  #fail(error: unknown): void {
+    const res = this.#res
+    this.#phase = 'free'
     if (res.headersSent) res.destroy()
     else {
       const problem = problemOf(error)
       problemHead(res, problem)
-      call('end', [problem.body])
+      this.end.call(res, problem.body)
     }
-    phase = 'failed'
-    for (const [, args] of waiting) dismiss(args)
-    drained()
+    this.#phase = 'failed'
+    for (const [, args] of this.#waiting ?? []) dismiss(args)
+    this.#drained()
   }
 
-  const later = (verb: Verb, args: unknown[]): unknown => {
-    if (phase === 'failed') {
+  #later(verb: Verb, args: unknown[]): unknown {
+    if (this.#phase === 'failed') {
       dismiss(args)
-      return verb === 'write' ? true : res
+      return verb === 'write' ? true : this.#res
     }
-    if (!ended()) waiting.push([verb, args])
-    return verb === 'write' ? false : res
+    const waiting = this.#waiting
+    if (waiting && waiting.at(-1)![0] !== 'end') waiting.push([verb, args])
+    return verb === 'write' ? false : this.#res
   }
 
-  const intercept =
-    (verb: Verb): Anything =>
-    (...args) => {
-      if (phase === 'free') return call(verb, args)
-      if (phase !== 'held') return later(verb, args)
-      // First, because it may throw: then nothing has begun yet.
-      const rest = verb === 'writeHead' ? [applyHead(res, args)] : args
-      phase = 'committing'
-      try {
-        const done = commit()
-        if (isPromise(done)) {
-          waiting.push([verb, rest])
-          unseal = sealHead(res, ended)
-          // What node refuses (a status that is none, a chunk that is no text) it can now only refuse here.
-          done.then(release).catch(fail)
-          return verb === 'write' ? false : res
-        }
-      } catch (error) {
-        fail(error)
-        return later(verb, args)
-      }
-      phase = 'free'
-      return call(verb, rest)
+  /** Noted here, because a middleware that compresses keeps those who wait for `drain` to itself. */
+  #noteDrains(): void {
+    const drains: Anything[] = []
+    const target = this.#res as unknown as Target
+    const { on } = target
+    this.#drains = drains
+    target.on = (type, listener) => {
+      if (type === 'drain' && this.#phase !== 'free') drains.push(listener as Anything)
+      return on.call(this.#res, type, listener)
     }
-
-  for (const verb of Object.keys(original) as Verb[]) target[verb] = intercept(verb)
-  // Noted here, because a middleware that compresses keeps those who wait for `drain` to itself.
-  target.on = (type, listener) => {
-    if (type === 'drain' && phase !== 'free') drains.push(listener as Anything)
-    return on.call(res, type, listener)
   }
-  return true
+
+  /** Writers were told to wait for `drain`; where node has nothing to drain, nobody else tells them. */
+  #drained(): void {
+    const res = this.#res
+    const drains = this.#drains
+    if (!drains) return
+    process.nextTick(() => {
+      for (const listener of new Set([...drains, ...(res.rawListeners('drain') as Anything[])])) listener.call(res)
+    })
+  }
 }
 
 /** Tells whoever passed a callback that it is done. */

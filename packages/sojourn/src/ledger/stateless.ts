@@ -4,7 +4,7 @@
  */
 import { type Flow, run, then, wait } from '../awaitable.js'
 import { randomText } from '../crypto/random.js'
-import { Verified } from '../crypto/verified.js'
+import { Recent } from '../crypto/recent.js'
 import { Fault } from '../errors.js'
 import type {
   Awaitable,
@@ -67,7 +67,7 @@ export class Stateless implements Strategy {
   readonly #form: Form
   readonly #context: StrategyContext
   readonly #registry: Registry
-  readonly #verified = new Verified<Found>()
+  readonly #recent = new Recent<Found>()
 
   constructor(form: Form, registry: Registry, context: StrategyContext) {
     this.guests = form.guests
@@ -84,7 +84,7 @@ export class Stateless implements Strategy {
   }
 
   open(credential: string, now: number): Awaitable<State | Refusal> {
-    const found = this.#verified.get(credential) ?? this.#verify(credential, now)
+    const found = this.#recent.get(credential) ?? this.#verify(credential, now)
     if (typeof found === 'string') return found
     const { id, record, issuedAt, fixed } = found
     const key = found.keyIs(now)
@@ -231,14 +231,14 @@ export class Stateless implements Strategy {
       )
     }
     // A form that leaves something out is read back before it is believed.
-    if (this.#form.mutable) this.#verified.set(credential, { id, issuedAt, record, keyIs: () => 'current' })
+    if (this.#form.mutable) this.#recent.set(credential, { id, issuedAt, record, keyIs: () => 'current' })
     return { kind: 'give', credential, state: { id, issuedAt, record, due: false } }
   }
 
   #verify(credential: string, now: number): Found | Refusal {
     if (!this.owns(credential)) return 'malformed'
     const opened = this.#form.open(credential, now)
-    if (typeof opened !== 'string') this.#verified.set(credential, opened)
+    if (typeof opened !== 'string') this.#recent.set(credential, opened)
     return opened
   }
 }

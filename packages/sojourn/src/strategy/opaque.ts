@@ -5,7 +5,7 @@
 import { collect, run, then } from '../awaitable.js'
 import { hmac, sameDigest, sha256 } from '../crypto/digest.js'
 import { randomText } from '../crypto/random.js'
-import { Verified } from '../crypto/verified.js'
+import { Recent } from '../crypto/recent.js'
 import { Ledger } from '../ledger/ledger.js'
 import { judge } from '../ledger/lifetime.js'
 import { type Ask, patience } from '../patience.js'
@@ -81,7 +81,7 @@ class Opaque implements Strategy {
   readonly #keys: readonly [DerivedKey, ...DerivedKey[]]
   readonly #ask: Ask = patience()
   readonly #ledger: Ledger
-  readonly #verified = new Verified<Known>()
+  readonly #recent = new Recent<Known>()
 
   constructor(store: Store, context: StrategyContext) {
     this.#store = store
@@ -104,7 +104,7 @@ class Opaque implements Strategy {
   }
 
   open(credential: string, now: number): Awaitable<State | Refusal> {
-    const known = this.#verified.get(credential) ?? this.#verify(credential)
+    const known = this.#recent.get(credential) ?? this.#verify(credential)
     if (typeof known === 'string') return known
     return then(
       this.#ask(() => this.#store.get(known.id)),
@@ -171,7 +171,7 @@ class Opaque implements Strategy {
     if (!key || !sameDigest(hmac(key.key, credential.slice(0, signed)), credential.slice(signed + 1))) return 'forged'
     const identifier = credential.slice(dot + 1, signed)
     const known = { id: sha256(identifier), reissue: key === this.#keys[0] ? undefined : this.#sign(identifier) }
-    this.#verified.set(credential, known)
+    this.#recent.set(credential, known)
     return known
   }
 

@@ -7,8 +7,8 @@
  */
 import { Sealer } from '../crypto/seal.js'
 import { Registry, type RegistryOptions } from '../ledger/registry.js'
-import { type Form, Stateless } from '../ledger/stateless.js'
-import type { StrategyContext, StrategyFactory } from '../types.js'
+import { type Form, type Opened, Stateless } from '../ledger/stateless.js'
+import type { SessionRecord, StrategyContext, StrategyFactory } from '../types.js'
 
 /** Options of `sealed`. */
 export interface SealedOptions extends RegistryOptions {
@@ -51,11 +51,17 @@ function form({ onTooLarge = 'chunk' }: SealedOptions, { keys, binding, capacity
       if (typeof unsealed === 'string') return unsealed
       const { text, current } = unsealed
       const line = text.indexOf('\n')
-      const { id, issuedAt, ...fields } = JSON.parse(text.slice(0, line))
-      const keyIs = current ? isCurrent : isOlder
-      return { id, issuedAt, keyIs, record: { ...fields, data: text.slice(line + 1) } }
+      const fields = JSON.parse(text.slice(0, line)) as Opened & SessionRecord
+      const { id, issuedAt } = fields
+      return { id, issuedAt, keyIs: current ? isCurrent : isOlder, record: recordOf(fields, text.slice(line + 1)) }
     },
   }
+}
+
+/** Field by field: all records have one shape then, and what looks at them later is spared a search. */
+function recordOf(fields: Omit<SessionRecord, 'data'>, data: string): SessionRecord {
+  const { userId, createdAt, seenAt, authenticatedAt, expiresAt, version, persistent, device } = fields
+  return { userId, data, createdAt, seenAt, authenticatedAt, expiresAt, version, persistent, device }
 }
 
 /** The ring of `createSessions` is the same for as long as the process runs. */

@@ -106,7 +106,8 @@ export class AccessTokens {
     if (typeof unwrapped === 'string') return unwrapped
     const found = readAccessToken(unwrapped.token, this.#keys.signing.accepted(now), this.#options, now)
     if (typeof found === 'string') return found
-    return { ...found, keyIs: (now) => this.#standing(found.key, unwrapped.key, now) }
+    const { id, issuedAt, record, claims, key, fixed = false } = found
+    return { id, issuedAt, record, claims, key, fixed, keyIs: (now) => this.#standing(key, unwrapped.key, now) }
   }
 
   #unwrap(text: string): { token: string; key?: EncryptionKey } | Refusal {

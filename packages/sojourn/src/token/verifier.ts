@@ -1,6 +1,6 @@
 /** For an API that keeps no sessions: what an access token says, where somebody else issues them. */
 import { then } from '../awaitable.js'
-import { Verified } from '../crypto/verified.js'
+import { Recent } from '../crypto/recent.js'
 import type { Awaitable, Refusal } from '../types.js'
 import { type AccessToken, readAccessToken } from './access.js'
 import { checkExpected, type Expected } from './claims.js'
@@ -46,7 +46,7 @@ export type Verify = (token: string) => Awaitable<Bearer | Refusal>
 export function verifier(options: VerifierOptions): Verify {
   const { keys, revocations, clock = Date.now } = options
   checkExpected('verifier', options)
-  const known = new Verified<AccessToken>()
+  const known = new Recent<AccessToken>()
   const source = 'keysFor' in keys ? keys : local(verifyingKeys(keys), clock)
 
   const open = (token: string, keys: readonly SigningKey[]): AccessToken | Refusal => {

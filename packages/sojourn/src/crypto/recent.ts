@@ -1,0 +1,65 @@
+/**
+ * What was worked out lately of a text, so that its next sight costs a look-up and not a MAC, a cipher or a parser.
+ * Bounded by the size of the texts: two generations of which the older is dropped whole, so that nothing is ever scanned.
+ *
+ * What comes but once is not kept: a text is only noted at its first sight, in a number, and remembered at its second. To
+ * keep what never comes back would cost more than to verify it, in work for the garbage collector.
+ *
+ * A text is looked up by a number that a few of its characters make, and then compared in full. Whoever finds two texts
+ * with one number makes one of them forgotten early, and no more.
+ */
+
+/** Characters that one generation remembers. */
+const GENERATION = 2_000_000
+/** Texts that are noted as seen once: a later one takes the place of an earlier. A power of two. */
+const NOTED = 8192
+/** Characters that make the number: in what we sign or seal, any few tell it apart. */
+const SAMPLES = 32
+
+interface Entry<T> {
+  readonly text: string
+  readonly value: T
+}
+
+/** Remembers a value for each text that came more than once, for as long as it is in use. */
+export class Recent<T> {
+  #young = new Map<number, Entry<T>>()
+  #old = new Map<number, Entry<T>>()
+  #size = 0
+  readonly #noted = new Int32Array(NOTED)
+
+  get(text: string): T | undefined {
+    const mark = markOf(text)
+    const found = this.#young.get(mark)
+    if (found !== undefined && found.text === text) return found.value
+    const aging = this.#old.get(mark)
+    if (aging === undefined || aging.text !== text) return undefined
+    this.#keep(mark, aging)
+    return aging.value
+  }
+
+  set(text: string, value: T): void {
+    const mark = markOf(text)
+    const at = mark & (NOTED - 1)
+    if (this.#noted[at] === mark) this.#keep(mark, { text, value })
+    else this.#noted[at] = mark
+  }
+
+  #keep(mark: number, entry: Entry<T>): void {
+    if (this.#size + entry.text.length > GENERATION) {
+      this.#old = this.#young
+      this.#young = new Map()
+      this.#size = 0
+    }
+    this.#size += entry.text.length
+    this.#young.set(mark, entry)
+  }
+}
+
+function markOf(text: string): number {
+  const step = Math.max(1, Math.floor(text.length / SAMPLES))
+  let mark = text.length
+  for (let at = text.length - 1; at >= 0; at -= step) mark = (Math.imul(mark, 31) + text.charCodeAt(at)) | 0
+  // Multiplied once more, so that the low bits, which choose the place, depend on all of it.
+  return Math.imul(mark ^ (mark >>> 15), 0x2c1b3c6d)
+}
