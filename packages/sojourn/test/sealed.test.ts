@@ -3,6 +3,7 @@ import { memory } from 'sojourn/store/memory'
 import { manualClock } from 'sojourn/testing/clock'
 import { revocations } from 'sojourn/token/revocation'
 import { describe, expect, test } from 'vitest'
+import { gated } from './helpers.js'
 import { Client } from './jar.js'
 import { place, type View } from './journey.js'
 
@@ -146,7 +147,7 @@ describe('sealed sessions', () => {
 test('a route that asks for fresh knows at once what another process ended; the others know within the bound', async () => {
   const clock = manualClock()
   // As one without a push: the news is asked for, not told.
-  const { watch: _, ...store } = memory({ clock })
+  const store = gated(memory({ clock }), (_, go) => go())
   const app = () => {
     const strategy = sealed({ revocations: revocations({ store, clock }), devices: memory({ clock }) })
     return place({ keys, clock, strategy })
