@@ -11,14 +11,15 @@
  *   late, can take away nothing that is.
  * - An entry is forgotten an hour after its horizon; until then it counts. A record whose expiry would move beyond the
  *   horizon is entered anew, first. The horizon lies twice as far ahead as the expiry, so that few writes do so.
- * - `endAll` **marks** all entries at once, deletes the records that are the user's, and only then removes the entries.
- *   When it fails in between, the next one finds the marked ones, too.
- * - Whoever entered a record and wrote it **looks again**: where the entry is marked or gone, an `endAll` came by between
- *   the two and may have found no record yet, so the writer deletes it, and answers `false`.
+ * - `endAll` **marks** all entries at once, deletes the records that are the user's, and then removes the entries of
+ *   those that it deleted. What it found no record for stays marked until its time is over: somebody may be about to
+ *   write that record. So the next `endAll` finds what this one left undone, and what a writer left that died.
+ * - Whoever entered a record and wrote it **looks again**: where the entry is not there as it was, an `endAll` came by
+ *   between the two and may have found no record yet, so the writer deletes it, and answers `false`.
  *
  * A record that was there before `endAll` began is deleted by it, whatever is written meanwhile: writes overwrite, and
- * insert nothing. A writer that dies before it looked again leaves a record that opens nothing: its credential was not
- * given to anybody. Guests have no index.
+ * insert nothing. A writer that dies before it looked again leaves a record whose credential was not given to anybody,
+ * and which the next `endAll` ends. Guests have no index.
  */
 import { randomBytes } from 'node:crypto'
 import type { SessionRecord, UserStore } from '../types.js'
@@ -166,13 +167,15 @@ class Redis implements RedisStore {
     const args = except === undefined ? [] : [escaped(except)]
     const members = ((await this.#run(TAKE, key, args)) as unknown[]).map(String)
     let ended = 0
-    for (const page of pages(members)) {
-      const ids = new Set(page.map(idOf))
-      const heads = await Promise.all([...ids].map((id) => this.#end(id, { now: 0, user: userText(userId) }, false)))
+    for (const page of pages([...new Set(members.map(idOf))])) {
+      const heads = await Promise.all(page.map((id) => this.#end(id, { now: 0, user: userText(userId) }, false)))
       // The time after the last of them: what expired meanwhile was not ended by this.
       const now = this.#clock()
       ended += heads.filter((head) => head && !head.replaced && head.expiresAt > now).length
-      await this.#send('ZREM', key, page)
+      await this.#tidy(
+        userId,
+        heads.flatMap((head, i) => (head ? [`!${entry(head.token, page[i]!)}`] : [])),
+      )
     }
     return ended
   }
@@ -217,6 +220,7 @@ class Redis implements RedisStore {
     }
     if ((await this.#send('ZSCORE', key, [member])) === null) {
       await this.#end(id, { now: 0, token }, false)
+      await this.#tidy(userId, [`!${member}`])
       return false
     }
     if (typeof said === 'string') await this.#tidy(userId, [entry(said, id), `!${entry(said, id)}`])
@@ -274,6 +278,7 @@ class Redis implements RedisStore {
 
   /** An entry that stays behind does no harm, and is forgotten in time; what was asked for is done already. */
   async #tidy(userId: string, members: readonly string[]): Promise<void> {
+    if (members.length === 0) return
     await this.#send('ZREM', this.#users + escaped(userId), members).catch(() => {})
   }
 
