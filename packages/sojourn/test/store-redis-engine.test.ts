@@ -168,7 +168,9 @@ describe('what Redis keeps', () => {
       Date.now() + 59 * day,
     )
     await store.set('a', record({ userId: 'ada', data: '', expiresAt: Date.now() + 60_000, version: 2 }), 1)
-    expect(Number((await client.zrange(`${prefix}user:ada`, '0', '-1', 'WITHSCORES'))[1])).toBeLessThan(Date.now() + day)
+    expect(Number((await client.zrange(`${prefix}user:ada`, '0', '-1', 'WITHSCORES'))[1])).toBeLessThan(
+      Date.now() + day,
+    )
     // Should it be slid on all the same, its entry goes before.
     await store.set('a', record({ userId: 'ada', expiresAt: Date.now() + 30 * day, version: 3 }), 2)
     expect(Number((await client.zrange(`${prefix}user:ada`, '0', '-1', 'WITHSCORES'))[1])).toBeGreaterThan(
