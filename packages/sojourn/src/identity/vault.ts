@@ -162,17 +162,20 @@ export class Vault<Data extends object> {
   async #end(place: Place, provider: string): Promise<'revoked' | 'forgotten' | 'absent'> {
     const shelf = place.shelf()
     const deadline = performance.now() + DISCONNECT_WAIT
+    let ended: 'revoked' | 'forgotten' | 'absent' = 'absent'
     for (let round = 0; shelf && round < ROUNDS; ) {
       const row = await shelf.read()
-      if (row === undefined || row === 'unreadable') return row === undefined && round === 0 ? 'absent' : 'forgotten'
+      // Somebody whose renewal was refused for our revocation may have taken it away.
+      if (row === undefined) return ended
+      if (row === 'unreadable') return 'forgotten'
       if (row.entry.over) return 'revoked'
       // What a renewal brings just now is to be revoked, not what it was exchanged for.
       if (isLeased(row.entry, this.#core.context.clock()) && performance.now() < deadline) {
         await pause(50)
         continue
       }
-      const revoked = await this.#revoke(provider, row.entry.tokens)
-      if (await shelf.remove(row.version)) return revoked ? 'revoked' : 'forgotten'
+      ended = (await this.#revoke(provider, row.entry.tokens)) ? 'revoked' : 'forgotten'
+      if (await shelf.remove(row.version)) return ended
       round++
     }
     return shelf ? 'forgotten' : 'absent'
