@@ -89,6 +89,16 @@ export interface Store {
    */
   watch?(onChange: (id: string) => void, onCut?: () => void): () => void
   close?(): Awaitable<void>
+  /** A weak store is none of these. */
+  readonly weak?: undefined
+}
+
+/**
+ * Where records live if it must be: it keeps the contract of `Store` among the requests of one process, and not between
+ * processes. There it may lose an update, bring back what was ended a moment ago, and delete twice.
+ */
+export interface WeakStore extends Pick<Store, 'get' | 'set' | 'delete'> {
+  readonly weak: true
 }
 
 /** A store that knows whose a record is: what device lists, `endAll` and session limits need. */

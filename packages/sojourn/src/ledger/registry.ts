@@ -8,6 +8,7 @@ import type { Revocations } from '../token/revocation.js'
 import type { Awaitable, SessionRecord, State, StrategyContext, UserStore } from '../types.js'
 import { timeoutsOf } from './lifetime.js'
 import { evictOldest, type LimitContext, withinLimit } from './limit.js'
+import { mustBeStrong } from './strong.js'
 
 /** Say this in place of revocations, where it is accepted that a session cannot be ended before its time (ASVS 7.4.1). */
 export const acceptNoRevocation: unique symbol = Symbol('ended sessions may live on until they expire')
@@ -42,6 +43,7 @@ export class Registry {
       throw new TypeError(
         `${strategy}: \`limit\` needs \`devices\`, a store for one row per login; pass one or drop the limit`,
       )
+    if (devices) mustBeStrong(strategy, 'devices', { weak: devices.weak })
     this.#revocations = revocations === acceptNoRevocation ? undefined : revocations
     this.#devices = devices
     this.#context = context

@@ -41,7 +41,7 @@ const SHARED = 1_000
  *
  * Not for what must be known this moment: give the store itself to `revocations`, `tokenPair` and `tickets`.
  *
- * @throws TypeError when `staleness` or `maxBytes` is out of range, or the store is itself a cached one.
+ * @throws TypeError when `staleness` or `maxBytes` is out of range, or the store is a weak one, or itself cached.
  */
 export function cached<S extends Store>(store: S, options: CachedOptions = {}): CachedStore<S> {
   const { staleness = store.watch ? PUSH : PULL, maxBytes = 67_108_864, clock = () => Date.now() } = options
@@ -51,6 +51,8 @@ export function cached<S extends Store>(store: S, options: CachedOptions = {}): 
     )
   if (!(maxBytes >= 65_536 && maxBytes < Number.POSITIVE_INFINITY))
     throw new TypeError('cached: `maxBytes` is what the copies may take together; give at least 65,536')
+  if (store.weak)
+    throw new TypeError('cached: `store` is a weak one, which cannot tell a write from an old copy; choose another')
   if (store.fresh)
     throw new TypeError(
       'cached: the store answers from copies already, and their ages would add up; cache the one below',

@@ -23,13 +23,20 @@ import type {
   StrategyContext,
   StrategyFactory,
   UserStore,
+  WeakStore,
 } from '../types.js'
 
-/** Options of `opaque`. */
-export interface OpaqueOptions {
-  /** Where the records live: `memory()`, `sqlite('sessions.db')`, … */
-  store: Store
-}
+/** Say this with a weak store: of two processes that write a session at once, one may undo what the other did. */
+export const acceptLostUpdates: unique symbol = Symbol('processes may undo what others wrote, a logout too')
+
+/** Options of `opaque`. A weak store, such as one of express-session, is taken by those who say what that means. */
+export type OpaqueOptions =
+  | {
+      /** Where the records live: `memory()`, `sqlite('sessions.db')`, … */
+      store: Store
+      weak?: undefined
+    }
+  | { store: WeakStore; weak: typeof acceptLostUpdates }
 
 /** 256 random bits. */
 const ID_BYTES = 32
@@ -45,10 +52,16 @@ const LONGEST = 16 + 2 * (1 + PART)
  * Store calls: read 1, write 2, login 1 to 3, logout 2; none for a forged identifier or a visitor whom nobody wrote about.
  */
 export function opaque(options: OpaqueOptions): StrategyFactory {
-  const { store } = options
+  // A weak store has the same verbs, and promises less of them.
+  const store = options.store as Store
   if (typeof store?.get !== 'function' || typeof store.set !== 'function' || typeof store.delete !== 'function') {
     throw new TypeError(
       'opaque: `store` must have get, set and delete; pass one, such as memory() from sojourn/store/memory',
+    )
+  }
+  if (options.store.weak && options.weak !== acceptLostUpdates) {
+    throw new TypeError(
+      'opaque: `store` is a weak one, which cannot compare-and-set between processes; choose another, or pass `weak: acceptLostUpdates` to say that this is accepted',
     )
   }
   return (context) => {

@@ -7,6 +7,7 @@ import { Fault } from '../errors.js'
 import { Events, type Listener } from '../events.js'
 import { createKeyring, type Keys } from '../keys.js'
 import { acceptNoRevocation, type RegistryOptions } from '../ledger/registry.js'
+import { mustBeStrong } from '../ledger/strong.js'
 import { resolveTimeouts } from '../timeouts.js'
 import type { Awaitable, EventBody, Limit, Refusal, Timeouts, UserStore } from '../types.js'
 import { type AccessTokenOptions, AccessTokens } from './access.js'
@@ -256,6 +257,7 @@ function check({
     if (typeof store?.[verb] !== 'function')
       misuse(`\`store\` must have get, set, delete and list; pass one, such as sqlite('pairs.db')`)
   }
+  mustBeStrong('pair', 'store', store)
   if (revocations === undefined)
     misuse(
       'without `revocations` an access token lives on after its logout; pass revocations({ store }), or the symbol acceptNoRevocation to say that this is accepted',

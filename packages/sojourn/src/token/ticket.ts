@@ -9,6 +9,7 @@ import { hmac, sameDigest, sha256 } from '../crypto/digest.js'
 import { randomText } from '../crypto/random.js'
 import { Sealer } from '../crypto/seal.js'
 import { problem } from '../errors.js'
+import { mustBeStrong } from '../ledger/strong.js'
 import { isOwnPath } from '../own-path.js'
 import { type Ask, patience } from '../patience.js'
 import { Session } from '../session.js'
@@ -72,6 +73,7 @@ export class Tickets<Data extends object> {
       throw new TypeError(
         'tickets: `lifetime` is milliseconds between 1,000 and 60,000; a client gets its ticket right before it uses it',
       )
+    mustBeStrong('tickets', 'store', store)
     this.#sessions = sessions
     this.#core = Sessions.core(sessions as unknown as Sessions<object>)
     this.#store = store
