@@ -45,6 +45,8 @@ const PAGE = 100
 /** So often a record is begun anew because the user's sessions were being ended; each time another call ended them. */
 const ROUNDS = 16
 
+const NOT_AUTHORIZED = 13
+
 const INDEXES = [
   // Removed when that moment has passed: the number is how many seconds later.
   { key: { expiresAt: 1 }, name: 'sojourn_expiry', expireAfterSeconds: 0 },
@@ -75,8 +77,9 @@ export function mongodb(dbOrCollection: MongodbDb | MongodbCollection, options: 
     } catch (cause) {
       // The next call tries again.
       prepared = undefined
+      if ((cause as { code?: unknown }).code !== NOT_AUTHORIZED) throw cause
       throw new Error(
-        'mongodb: the indexes could not be made; grant `createIndex` on the collection, or run prepare() as a user who may and set `prepare: false`',
+        'mongodb: this user may not make the indexes; grant `createIndex` on the collection, or run prepare() as a user who may and set `prepare: false`',
         { cause },
       )
     }

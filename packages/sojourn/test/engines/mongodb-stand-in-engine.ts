@@ -37,6 +37,7 @@ const FIELDS: Record<string, readonly string[]> = {
   aggregate: ['pipeline', 'cursor'],
   getMore: ['collection', 'batchSize', 'maxTimeMS'],
   killCursors: ['cursors'],
+  dropDatabase: [],
 }
 
 const UPDATE_FIELDS = ['q', 'u', 'upsert', 'multi']
@@ -194,6 +195,10 @@ export class Engine {
         cursor: { id: ended ? Long.ZERO : Long.fromString(String(body.getMore)), ns: stream.ns, ...batch },
         ok: 1,
       }
+    },
+    dropDatabase: ({ $db }) => {
+      for (const ns of this.#collections.keys()) if (ns.startsWith(`${$db}.`)) this.drop(ns)
+      return { ok: 1 }
     },
     killCursors: (body) => {
       for (const id of body.cursors) this.#streams.delete(String(id))

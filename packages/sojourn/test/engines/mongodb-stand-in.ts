@@ -58,7 +58,7 @@ export class StandIn {
 
   get url(): string {
     const { port } = this.#server.address() as AddressInfo
-    return `mongodb://127.0.0.1:${port}/?serverSelectionTimeoutMS=2000${this.#replicaSet ? '&replicaSet=stand-in' : ''}`
+    return `mongodb://127.0.0.1:${port}/?serverSelectionTimeoutMS=2000&heartbeatFrequencyMS=500${this.#replicaSet ? '&replicaSet=stand-in' : ''}`
   }
 
   /** Breaks all connections; new ones are served. */
