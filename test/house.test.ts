@@ -62,6 +62,8 @@ const BUILDS_ON: Record<string, readonly string[]> = {
   'store/file-records': ['store/file-disk', 'store/file-layout', 'store/file-sweeper'],
   'store/file-sweeper': ['store/file-disk', 'store/file-layout'],
   'guard/access': ['sessions', 'session'],
+  // Counts are kept in memory unless a store is given, as sessions are.
+  'identity/throttle': ['store/memory'],
   'store/mongodb-ending': ['store/mongodb-driver'],
   'store/mongodb-watch': ['store/mongodb-document', 'store/mongodb-driver'],
   'token/endpoints': ['guard/csrf', 'transport/cookie'],
