@@ -52,3 +52,38 @@ export function collect<T>(items: Iterable<T> | AsyncIterable<T>): Awaitable<T[]
     return all
   })()
 }
+
+/** What gives the items of an iterable, synchronous or not, one after the other. */
+export function iterate<T>(items: Iterable<T> | AsyncIterable<T>): Iterator<T> | AsyncIterator<T> {
+  return Symbol.iterator in items ? items[Symbol.iterator]() : items[Symbol.asyncIterator]()
+}
+
+/** The next items, at most `count` of them; fewer at the end. */
+export function take<T>(items: Iterator<T> | AsyncIterator<T>, count: number): Awaitable<T[]> {
+  const taken: T[] = []
+  while (taken.length < count) {
+    const step = items.next()
+    if (isPromise(step)) return takeLater(items as AsyncIterator<T>, step, taken, count)
+    if (step.done) break
+    taken.push(step.value)
+  }
+  return taken
+}
+
+async function takeLater<T>(
+  items: AsyncIterator<T>,
+  first: Promise<IteratorResult<T>>,
+  taken: T[],
+  count: number,
+): Promise<T[]> {
+  for (let step = await first; !step.done; step = await items.next()) {
+    taken.push(step.value)
+    if (taken.length >= count) break
+  }
+  return taken
+}
+
+/** Lets everything else that waits have its turn. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

@@ -58,6 +58,44 @@ describe('two verifiers on one store', () => {
     expect(there.check(ann)).toBe(true)
   })
 
+  test('news costs one call, however much was ended before; who was away for long reads it all', async () => {
+    const { here, there, far } = pair()
+    const asked = async (id: string) => {
+      far.calls = 0
+      const ended = await there.fresh(token(id))
+      return { ended, calls: far.calls }
+    }
+    for (let n = 0; n < 1200; n++) here.end(`old ${n}`, clock() + LATER)
+    expect(await asked('old 3')).toEqual({ ended: true, calls: 2 })
+    for (let n = 0; n < 32; n++) here.end(`new ${n}`, clock() + LATER)
+    expect(await asked('new 0')).toEqual({ ended: true, calls: 1 })
+    for (let n = 0; n < 33; n++) here.end(`newer ${n}`, clock() + LATER)
+    expect(await asked('newer 0')).toEqual({ ended: true, calls: 2 })
+  })
+
+  test('a long list holds nobody up: it is taken in by slices, and what is ended meanwhile counts', async () => {
+    const { here, there } = pair()
+    for (let n = 0; n < 2000; n++) here.end(`old ${n}`, clock() + LATER)
+    const reading = there.fresh(token('old 1999'))
+    expect(reading).toBeInstanceOf(Promise)
+    const turns = new Promise((resolve) => setImmediate(resolve)).then(() => 'a turn')
+    expect(await Promise.race([turns, reading])).toBe('a turn')
+    there.end('meanwhile', clock() + LATER)
+    expect(await reading).toBe(true)
+    expect(there.check(token('meanwhile'))).toBe(true)
+  })
+
+  test('what has run out is let go of', async () => {
+    const { here, there } = pair()
+    const early = token('early')
+    here.end('early', clock() + 1000)
+    expect(there.check(early)).toBe(true)
+    clock.advance(700_000)
+    here.end('late', clock() + LATER)
+    expect(there.check(token('late'))).toBe(true)
+    expect(there.check(early)).toBe(false)
+  })
+
   test('a user, with an exception, and only what was issued before', () => {
     const { here, there } = pair()
     const [one, kept, other] = [token('1', 'ann'), token('2', 'ann'), token('3', 'bea')]

@@ -60,7 +60,7 @@ export class Registry {
     return this.#revocations?.check({ id, userId: record.userId, issuedAt }) ?? false
   }
 
-  /** As `ended`, from the store itself: for what must not go on under another identifier. One store call, two after news. */
+  /** As `ended`, from the store itself: for what must not go on under another identifier. One store call, rarely two. */
   endedByNow(id: string, record: SessionRecord, issuedAt: number): Awaitable<boolean> {
     return this.#revocations?.fresh({ id, userId: record.userId, issuedAt }) ?? false
   }

@@ -3,7 +3,7 @@
  * compact copy of what was ended in memory, no older than `within`: that number is the bound, and it is kept by refusing
  * to answer from a copy that is older (ASVS 7.4.1, A-67).
  */
-import { collect, type Flow, isPromise, run, wait } from '../awaitable.js'
+import { type Flow, isPromise, iterate, run, take, turn, wait } from '../awaitable.js'
 import { sha256 } from '../crypto/digest.js'
 import { Fault } from '../errors.js'
 import { type Ask, patience } from '../patience.js'
@@ -35,6 +35,14 @@ const HEAD = 'revocations'
 const EVERYBODY = 'everybody'
 /** The feed's own record never runs out. */
 const FOREVER = 8_640_000_000_000_000
+/** The last entries stand in the head, so that news costs their reading and not that of everything that was ever ended. */
+const LATEST = 32
+/** Entries taken in at a time, before others get their turn. */
+const SLICE = 500
+/** What has run out meanwhile is let go of by reading everything anew, milliseconds. */
+const REREAD = 600_000
+
+type Log = readonly (readonly [version: number, entry: Entry])[]
 
 interface Entry {
   /** A token by its identifier, a user, or everybody. */
@@ -47,6 +55,23 @@ interface Entry {
   readonly floor?: number
 }
 
+/** What was ended, as a verifier holds it. */
+interface Copy {
+  readonly ids: Map<string, Entry>
+  readonly users: Map<string, Entry>
+  all: number
+}
+
+function emptyCopy(): Copy {
+  return { ids: new Map(), users: new Map(), all: Number.NEGATIVE_INFINITY }
+}
+
+function put(copy: Copy, entry: Entry): void {
+  if (entry.kind === 'id') copy.ids.set(entry.of, entry)
+  else if (entry.kind === 'user') copy.users.set(entry.of, entry)
+  else copy.all = Math.max(copy.all, entry.before)
+}
+
 /** Keeps, spreads and checks what was ended. */
 export class Revocations {
   readonly within: number
@@ -55,11 +80,10 @@ export class Revocations {
   readonly #clock: () => number
   readonly #ask: Ask = patience()
   readonly #unwatch: (() => void) | undefined
-  #ids = new Map<string, Entry>()
-  #users = new Map<string, Entry>()
-  #all = Number.NEGATIVE_INFINITY
+  #copy = emptyCopy()
   #version = -1
   #readAt = Number.NEGATIVE_INFINITY
+  #completeAt = Number.NEGATIVE_INFINITY
   #reading: Promise<void> | undefined
   #queued: Promise<void> | undefined
   /** What was ended here while the store was being read, which may have missed it. */
@@ -76,9 +100,12 @@ export class Revocations {
     this.#store = store
     this.#accept = onStale === 'accept'
     this.#clock = clock
-    this.#unwatch = store.watch?.((id) => {
-      if (id === HEAD) this.#look()
-    })
+    this.#unwatch = store.watch?.(
+      (id) => {
+        if (id === HEAD) this.#look()
+      },
+      () => this.#look(),
+    )
   }
 
   /** How long an ended token may be honoured at the worst, milliseconds. */
@@ -99,7 +126,7 @@ export class Revocations {
     return lag >= 0 && lag <= this.within ? this.#refuses(token) : this.fresh(token)
   }
 
-  /** As `check`, from the store itself. One store call, two after news. */
+  /** As `check`, from the store itself. One store call; two where more was ended meanwhile than the head tells. */
   fresh(token: Revocable): Awaitable<boolean> {
     try {
       const reading = this.#readAnew()
@@ -116,8 +143,8 @@ export class Revocations {
 
   /** The time that a token of this user must be younger than to be honoured. */
   issueTime(userId: string | undefined, now: number): number {
-    const ended = userId === undefined ? undefined : this.#users.get(userId)?.before
-    return Math.max(now, this.#all + 1, (ended ?? 0) + 1)
+    const ended = userId === undefined ? undefined : this.#copy.users.get(userId)?.before
+    return Math.max(now, this.#copy.all + 1, (ended ?? 0) + 1)
   }
 
   /** Ends one token; `true` for exactly one of several callers. `until`: when it would have expired anyway. Four store calls. */
@@ -143,8 +170,8 @@ export class Revocations {
   }
 
   #refuses({ id, userId, issuedAt }: Revocable): boolean {
-    if (issuedAt <= this.#all || this.#ids.has(id)) return true
-    const user = userId === undefined ? undefined : this.#users.get(userId)
+    if (issuedAt <= this.#copy.all || this.#copy.ids.has(id)) return true
+    const user = userId === undefined ? undefined : this.#copy.users.get(userId)
     if (user === undefined || issuedAt > user.before) return false
     return user.except !== id || (user.floor !== undefined && issuedAt <= user.floor)
   }
@@ -204,21 +231,31 @@ export class Revocations {
     const head = yield* wait(this.#ask(() => this.#store.get(HEAD)))
     const version = head?.version ?? 0
     if (version !== this.#version) {
-      const found = yield* wait(this.#ask(() => collect(this.#store.list(FEED))))
-      this.#ids = new Map()
-      this.#users = new Map()
-      this.#all = Number.NEGATIVE_INFINITY
-      for (const [id, record] of found) if (id !== HEAD) this.#apply(JSON.parse(record.data) as Entry)
-      for (const entry of this.#meanwhile) this.#apply(entry)
+      const log = logOf(head?.data)
+      const joins = log.length > 0 && log[0]![0] <= this.#version + 1 && version > this.#version
+      if (joins && now - this.#completeAt < REREAD) {
+        for (const [at, entry] of log) if (at > this.#version) put(this.#copy, entry)
+      } else {
+        yield* this.#readAll()
+        this.#completeAt = now
+      }
+      for (const entry of this.#meanwhile) put(this.#copy, entry)
       this.#version = version
     }
     this.#readAt = now
   }
 
-  #apply(entry: Entry): void {
-    if (entry.kind === 'id') this.#ids.set(entry.of, entry)
-    else if (entry.kind === 'user') this.#users.set(entry.of, entry)
-    else this.#all = Math.max(this.#all, entry.before)
+  /** In slices, and others get their turn between them. The copy in use stays whole until the new one is. */
+  *#readAll(): Flow<void> {
+    const copy = emptyCopy()
+    const listed = yield* wait(this.#ask(() => iterate(this.#store.list(FEED))))
+    for (;;) {
+      const slice = yield* wait(this.#ask(() => take(listed, SLICE)))
+      for (const [id, record] of slice) if (id !== HEAD) put(copy, JSON.parse(record.data) as Entry)
+      if (slice.length < SLICE) break
+      yield* wait(turn())
+    }
+    this.#copy = copy
   }
 
   /** The entry first, then the head that makes everybody look. */
@@ -230,28 +267,36 @@ export class Revocations {
       written = was === undefined ? entry : joined(JSON.parse(was) as Entry, entry)
       return JSON.stringify(written)
     })
-    yield* this.#put(HEAD, FOREVER, () => '-')
-    this.#apply(written)
+    yield* this.#put(HEAD, FOREVER, (was, version) =>
+      JSON.stringify([...logOf(was), [version, written]].slice(-LATEST)),
+    )
+    put(this.#copy, written)
     if (this.#reading) this.#meanwhile.push(written)
     return first
   }
 
-  *#put(id: string, until: number, data: (was: string | undefined) => string): Flow<void> {
+  *#put(id: string, until: number, data: (was: string | undefined, version: number) => string): Flow<void> {
     for (let round = 0; round < 256; round++) {
       const now = this.#clock()
       const was: SessionRecord | undefined = yield* wait(this.#ask(() => this.#store.get(id)))
+      const version = (was?.version ?? 0) + 1
       const record: SessionRecord = {
         userId: FEED,
-        data: data(was?.data),
+        data: data(was?.data, version),
         createdAt: was?.createdAt ?? now,
         seenAt: now,
         expiresAt: Math.max(until, was?.expiresAt ?? 0),
-        version: (was?.version ?? 0) + 1,
+        version,
       }
       if (yield* wait(this.#ask(() => this.#store.set(id, record, was?.version ?? 0)))) return
     }
     throw new Fault('ERR_STORE', 'revocations: others wrote faster 256 times; nothing was ended by this call')
   }
+}
+
+/** The last entries; none where the head says something else. */
+function logOf(head: string | undefined): Log {
+  return head?.startsWith('[') ? (JSON.parse(head) as Log) : []
 }
 
 /** Both: what either ended stays ended, whichever was written last and however their clocks differ. */
