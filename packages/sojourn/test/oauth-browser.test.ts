@@ -1,29 +1,35 @@
 /** Sign-in through counterparts that we did not write, in a real browser, for sessions in a store and sealed ones. */
-import { createSessions, opaque, type Sessions, sealed } from 'sojourn'
+import { createSessions, opaque, sealed } from 'sojourn'
 import { github, oidc } from 'sojourn/identity/oauth'
 import { memory } from 'sojourn/store/memory'
 import { revocations } from 'sojourn/token/revocation'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { useBrowser } from '../../server/test/browser.js'
 import { KEY } from './helpers.js'
-import { type ProviderApp, startApp } from './providers/app.js'
+import { type ProviderApp, startApp, type Way } from './providers/app.js'
 import { type GithubSimulator, OCTOCAT, startGithub } from './providers/github.js'
 import { type OidcProvider, startOidcProvider } from './providers/oidc.js'
 
-const ways: Record<string, () => Sessions<object>> = {
-  opaque: () => createSessions({ keys: KEY, strategy: opaque({ store: memory() }) }),
-  sealed: () =>
-    createSessions({ keys: KEY, strategy: sealed({ revocations: revocations({ store: memory(), within: 50 }) }) }),
+const ways: Record<string, Way> = {
+  'opaque sessions': {
+    sessions: () => createSessions({ keys: KEY, strategy: opaque({ store: memory() }) }),
+    tokens: memory(),
+  },
+  // No database: the tokens are in the session, and the session is in the browser.
+  'sealed sessions': {
+    sessions: () =>
+      createSessions({ keys: KEY, strategy: sealed({ revocations: revocations({ store: memory(), within: 50 }) }) }),
+  },
 }
 
-describe.each(Object.entries(ways))('%s sessions', (_, create) => {
+describe.each(Object.entries(ways))('%s', (_, way) => {
   const open = useBrowser()
   let app: ProviderApp
   let provider: OidcProvider
   let hub: GithubSimulator
 
   beforeAll(async () => {
-    app = await startApp(create)
+    app = await startApp(way)
     provider = await startOidcProvider({ origin: app.origin })
     hub = await startGithub({ origin: app.origin })
     const { issuer, clientId, clientSecret } = provider
@@ -143,6 +149,41 @@ describe.each(Object.entries(ways))('%s sessions', (_, create) => {
     expect(await answer.json()).toMatchObject({ login: 'octocat' })
     expect(await app.oauth().revoke('github', tokens)).toBe(true)
     expect(hub.live.has(tokens.accessToken)).toBe(false)
+  })
+
+  test('6.8.1: GitHub linked to the account that is signed in; then either of them is the way in, and both APIs answer', async () => {
+    const { page } = await open(app.origin)
+    await signIn(page, 'flo')
+    const userId = app.accounts.get(`${provider.issuer} flo`)
+    app.accounts.delete(`${hub.url} ${OCTOCAT.id}`)
+    await page.click('button')
+    await page.click('#authorize')
+    expect(app.arrived.at(-1)).toMatchObject({ intent: 'link', userId })
+    expect(app.accounts.get(`${hub.url} ${OCTOCAT.id}`)).toBe(userId)
+    await page.goto('/me/github')
+    expect(await says(page)).toContain('"octocat"')
+    await page.goto('/me/oidc')
+    expect(await says(page)).toContain('"flo"')
+    const cookies = JSON.stringify(await page.context().cookies())
+    for (const { tokens } of app.arrived.slice(-2)) expect(cookies).not.toContain(tokens.accessToken)
+
+    const another = await open(app.origin)
+    await another.page.goto('/begin/github')
+    await another.page.click('#authorize')
+    expect(await says(another.page)).toContain(`: ${userId}`)
+    app.accounts.delete(`${hub.url} ${OCTOCAT.id}`)
+  })
+
+  test('A-66: another site cannot make a browser link an account', async () => {
+    const { page } = await open(app.origin)
+    await signIn(page, 'gus')
+    const form = `<form method="post" action="${app.origin}/begin/github/link"><button>go</button></form>`
+    await page.goto(`${provider.issuer}/.well-known/openid-configuration`)
+    await page.setContent(form)
+    const [answer] = await Promise.all([page.waitForResponse('**/begin/github/link'), page.click('button')])
+    expect(answer.status()).toBe(403)
+    const got = await page.goto(`${app.origin}/begin/github/link`)
+    expect(got?.status()).toBe(400)
   })
 
   test('A-108: cancelled at GitHub', async () => {

@@ -148,15 +148,15 @@ export class Client {
   }
 
   /** New tokens for a refresh token; `denied` where the grant is over. One call. */
-  async refresh(refreshToken: string, owner: { sub: string } | undefined): Promise<ProviderTokens | OAuthRefusal> {
-    const refreshed = await this.#guarded<ProviderTokens | OAuthRefusal>(async (library) => {
+  refresh(refreshToken: string, owner: { sub: string } | undefined): Promise<ProviderTokens | OAuthRefusal> {
+    return this.#guarded<ProviderTokens | OAuthRefusal>(async (library) => {
       const server = await this.#metadata(library)
       const client = this.#client(library)
       const authentication = this.#authentication(library, server)
       const options = this.#options(library)
       const answer = await library.refreshTokenGrantRequest(server, client, authentication, refreshToken, options)
       const refused = await errorIn(answer)
-      if (refused) return refused
+      if (refused) return refused === 'forged' ? 'denied' : refused
       const result = await library.processRefreshTokenResponse(server, client, answer)
       if (result.token_type !== 'bearer') return 'unusable'
       const claims = library.getValidatedIdTokenClaims(result)
@@ -168,7 +168,6 @@ export class Client {
       const kept = { ...result, refresh_token: result.refresh_token ?? refreshToken }
       return this.#tokens(kept, sub)
     })
-    return refreshed === 'forged' ? 'denied' : refreshed
   }
 
   /** Tells the provider to forget tokens; the refresh token where there is one, as the access token goes with it. */
@@ -321,10 +320,9 @@ function wordFor(error: unknown, library: Library): OAuthRefusal {
   return unreachable ? 'unavailable' : 'unusable'
 }
 
-/** An error where the standard has none: GitHub's come with 200 (A-110). Tokens beside it are not looked at. */
+/** An error, also where the standard has none: GitHub's come with 200 (A-110). Tokens beside it are not looked at. */
 async function errorIn(answer: Response): Promise<OAuthRefusal | undefined> {
   if (answer.status >= 500 || answer.status === 429) return 'unavailable'
-  if (answer.status !== 200) return undefined
   const body: unknown = await answer
     .clone()
     .json()

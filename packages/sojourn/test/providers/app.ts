@@ -1,10 +1,11 @@
 /** An app that signs its visitors in through providers, on a socket, for a real browser: the pages of `docs/oauth.md`. */
 import { createServer } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
-import type { Sessions, Store } from 'sojourn'
+import { generateSecret, type Sessions, type Store } from 'sojourn'
 import { fetch } from 'sojourn/adapter/fetch'
 import { type LogoutReceiver, logoutReceiver } from 'sojourn/identity/logout'
 import { type Arrived, type OAuth, oauth, type ProviderSettings } from 'sojourn/identity/oauth'
+import { type Vault, vault } from 'sojourn/identity/vault'
 import { memory } from 'sojourn/store/memory'
 import { listening } from '../fixtures/servers.js'
 import { KEY } from '../helpers.js'
@@ -23,9 +24,18 @@ export interface ProviderApp {
   close(): Promise<void>
 }
 
-/** Starts one at `localhost`. `create` makes its sessions. */
-export async function startApp(create: () => Sessions<object>, store: Store = memory()): Promise<ProviderApp> {
-  const sessions = create()
+/** How an app keeps what it keeps. */
+export interface Way {
+  sessions(): Sessions<object>
+  /** Where providers' tokens are kept. Absent: in the session. */
+  readonly tokens?: Store
+}
+
+/** Starts one at `localhost`. */
+export async function startApp(way: Way): Promise<ProviderApp> {
+  const store = memory()
+  const sessions = way.sessions()
+  let tokens: Vault<object> | undefined
   const arrived: Arrived[] = []
   const accounts = new Map<string, string>()
   let signIn: OAuth | undefined
@@ -56,6 +66,7 @@ export async function startApp(create: () => Sessions<object>, store: Store = me
     if (verb === 'callback')
       return oauth.complete(request, session, {
         account,
+        keep: (who) => tokens!.keep(session, who.tokens),
         logout: receiver!,
         refused: ({ says, status }) => page(says, status),
       })
@@ -64,6 +75,10 @@ export async function startApp(create: () => Sessions<object>, store: Store = me
       session.logout()
       const { tokens } = arrived.at(-1)!
       return oauth.endSession(request, name, { idToken: tokens.idToken, returnTo: '/bye' })
+    }
+    if (first === 'me') {
+      const answer = await tokens!.fetch(session, name, name === 'github' ? '/user' : '/me')
+      return page(answer.kind === 'answer' ? await answer.response.text() : answer.kind)
     }
     if (first === 'rotate') session.rotate()
     if (first === 'local') session.login(name)
@@ -82,6 +97,8 @@ export async function startApp(create: () => Sessions<object>, store: Store = me
     receiver: () => receiver!,
     configure(providers) {
       signIn = oauth({ keys: KEY, origin, providers, store })
+      const kept = way.tokens === undefined ? {} : { store: way.tokens }
+      tokens = vault({ sessions, keys: generateSecret(), providers: signIn, ...kept })
       receiver = logoutReceiver({ sessions, store, oauth: signIn })
     },
     async close() {
