@@ -207,6 +207,56 @@ describe.each(WAYS)('%s', (_, strategy, way) => {
   }
 })
 
+describe('what nobody wrote about', () => {
+  test.each(WAYS)('%s: nothing is written for a guest who asks for what is not there', async (_, strategy, way) => {
+    const w = await world(strategy, way)
+    const { value, given } = await w.app.request('', async (s) => [
+      await w.vault.connections(s),
+      await w.vault.disconnect(s, 'github'),
+      await w.vault.idToken(s, 'github'),
+      await w.vault.forget(s),
+    ])
+    expect(value).toEqual([[], 'absent', undefined, undefined])
+    expect(given).toBeUndefined()
+    expect([...(w.app.store.list() as Iterable<unknown>)]).toEqual([])
+  })
+
+  test.each(WAYS)('%s: the identity token is there for the logout at the provider', async (_, strategy, way) => {
+    const w = await world(strategy, way)
+    const { value } = await w.app.request('', async (s) => {
+      s.login('ada')
+      await w.vault.keep(s, { ...w.tokens(), idToken: 'who.it.is' })
+      return w.vault.idToken(s, 'github')
+    })
+    expect(value).toBe('who.it.is')
+  })
+
+  test('a disconnection after the headers have left is refused before anything has happened', async () => {
+    const w = await world('opaque', 'session')
+    const { browser } = await connected(w)
+    const { value } = await browser.visit(async (s) => {
+      await s.commit()
+      return w.vault.disconnect(s, 'github').catch((error) => error.code)
+    })
+    expect(value).toBe('ERR_LATE')
+    expect(w.provider.state.revoked).toEqual([])
+    expect((await browser.visit((s) => w.vault.connections(s))).value).toHaveLength(1)
+  })
+
+  test('a handover that was sealed by a newer key than ours costs nobody the connection', async () => {
+    const handover = memory()
+    const w = await world('sealed', 'carried', { handover })
+    const { browser } = await connected(w, 'ada', 0)
+    const newer = w.again({ handover, keys: [generateSecret(), VAULT_KEY] })
+    const parallel = await w.app.request(browser.cookie, async (s) => (await newer.fetch(s, 'github', '/user')).kind)
+    expect(parallel.value).toBe('answer')
+    const { value } = await browser.visit(async (s) => (await w.vault.fetch(s, 'github', '/user')).kind)
+    expect(value).toBe('unavailable')
+    expect((await browser.visit((s) => w.vault.connections(s))).value).toHaveLength(1)
+    expect(w.provider.state.refreshes).toBe(1)
+  })
+})
+
 describe('what is moved to another place does not open there', () => {
   test('rows of two users, and of two providers of one user', async () => {
     const w = await world('opaque', 'user')

@@ -29,6 +29,8 @@ const LEASE = 8_000
 const WAIT = 10_000
 /** How long a provider that failed is left alone. */
 const REST = 1_000
+/** Clocks of several servers may differ so much. */
+const CLOCKS = 60_000
 const FIRST_LOOK = 20
 const SLOWEST_LOOK = 250
 /** How often the store is asked to take what the provider has already given. */
@@ -67,7 +69,9 @@ export class Renewals {
     const deadline = performance.now() + WAIT
     for (let look = FIRST_LOOK; ; ) {
       const row = await shelf.read()
-      if (row === undefined || row === 'unreadable') return { kind: 'over', why: 'absent' }
+      if (row === undefined) return { kind: 'over', why: 'absent' }
+      // Sealed by a process that has a newer key than we have: theirs to renew, and nobody's to drop.
+      if (row === 'unreadable') return { kind: 'unavailable', retryAfter: REST }
       const { entry, version } = row
       const now = this.#clock()
       const known = settled(entry, now, failing)
@@ -157,7 +161,8 @@ function settled(entry: Entry, now: number, failing: string | undefined): Renewa
   const busy = isLeased(entry, now) || holds(entry.restUntil, now, REST)
   // Before it has run out, nobody waits for its successor.
   if (works && (busy || !isDue(entry, now) || entry.tokens.refreshToken === undefined)) return { kind: 'fresh', entry }
-  if (holds(entry.restUntil, now, REST)) return { kind: 'unavailable', retryAfter: entry.restUntil! - now }
+  if (holds(entry.restUntil, now, REST))
+    return { kind: 'unavailable', retryAfter: Math.min(entry.restUntil! - now, REST) }
   return undefined
 }
 
@@ -166,9 +171,12 @@ export function isLeased({ leasedUntil }: Entry, now: number): boolean {
   return holds(leasedUntil, now, LEASE)
 }
 
-/** Whether a time that was set at most `length` ahead is still to come. One from further ahead is of a clock gone wrong. */
+/**
+ * Whether a time that was set `length` ahead, by another server's clock perhaps, is still to come. One from much further
+ * ahead is of a clock that was wrong, and counts for nothing.
+ */
 function holds(until: number | undefined, now: number, length: number): boolean {
-  return until !== undefined && until > now && until - now <= length
+  return until !== undefined && until > now && until - now <= length + CLOCKS
 }
 
 /** The new tokens, with what the provider did not repeat. `undefined` where they are somebody else's (OpenID Connect 12.2). */

@@ -125,15 +125,26 @@ export class Vault<Data extends object> {
   }
 
   /**
+   * The identity token of a connection, to name the user in `oauth.endSession`. It says who somebody is, and opens nothing;
+   * `undefined` where there is none. One store call, none where the session carries it.
+   */
+  async idToken(owner: VaultOwner<Data>, provider: string): Promise<string | undefined> {
+    return (await this.#place(owner, provider)?.current())?.tokens.idToken
+  }
+
+  /**
    * Ends a connection: gives it up at the provider, and forgets it here whatever the provider says. `revoked`: it is gone
    * there too; `forgotten`: it is not known to be, so that the user may want to look there; `absent`: there was none. Waits
-   * for a renewal that is under way. Two store calls.
+   * for a renewal that is under way. Three store calls; two of `handover` where the session carries it. Throws `ERR_STORE`,
+   * and `ERR_LATE` after the headers have left, before anything has happened.
    */
   async disconnect(owner: VaultOwner<Data>, provider: string): Promise<'revoked' | 'forgotten' | 'absent'> {
     const place = this.#place(owner, provider)
-    const ended = place ? await this.#end(place, provider) : 'absent'
-    await place?.clear()
-    if (typeof owner !== 'string' && this.#owner === 'session') this.#slot(owner).remove(provider)
+    if (!place) return 'absent'
+    const slot = this.#owner === 'session' ? this.#slot(sessionOf(owner), 'vault.disconnect') : undefined
+    const ended = await this.#end(place, provider)
+    await place.clear()
+    slot?.remove(provider)
     return ended
   }
 
