@@ -113,6 +113,8 @@ export interface State {
   readonly due: boolean
   /** The same identifier under the current key, where the one that came was signed with an older key. */
   readonly reissue?: string | undefined
+  /** What opens its data, where only the credential can. It shows nothing of itself. */
+  readonly key?: import('./crypto/holder-key.js').HolderKey | undefined
   /** When its identifier was made; what is ended is told apart by it where no record can be deleted. */
   readonly issuedAt?: number
   /** A token pair's: short, and renewed by its refresh half alone. It is not slid, rotated or converted. */

@@ -212,7 +212,7 @@ describe('what is not natural does not start', () => {
   })
 
   test('there are as many natural rows as the table of the design has', () => {
-    expect(naturalRows).toHaveLength(3 * (8 * 3 + 1))
-    expect(unnaturalRows).toHaveLength(7)
+    expect(naturalRows).toHaveLength(3 * (12 * 3 + 3))
+    expect(unnaturalRows).toHaveLength(9)
   })
 })

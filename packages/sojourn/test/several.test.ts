@@ -126,6 +126,16 @@ describe('onTooLarge: next', () => {
   })
 })
 
+test('a login that does not fit goes to the next strategy, with a credential of its own', async () => {
+  const store = memory()
+  const strategy = [sealed({ revocations: acceptNoRevocation, onTooLarge: 'next' }), opaque({ store })]
+  const client = new Client(place({ keys, strategy }).handler)
+  await client.send('/text/8000')
+  await client.send('/login/ann')
+  expect(await client.get<View>('/')).toMatchObject({ user: 'ann', text: 8000 })
+  expect(store.size).toBeGreaterThan(0)
+})
+
 test('an empty list does not start', () => {
   expect(() => place({ keys, strategy: [] })).toThrow(TypeError)
 })

@@ -24,25 +24,24 @@ export interface Unsealed {
 export class Sealer {
   readonly #keys: readonly [DerivedKey, ...DerivedKey[]]
   readonly #binding: Buffer
-  readonly #salt = randomBytes(SALT)
-  readonly #own: KeyObject
+  #own: { readonly salt: Buffer; readonly key: KeyObject } | undefined
   readonly #subkeys = new Map<string, KeyObject>()
   #count = 0
 
   constructor(keys: readonly [DerivedKey, ...DerivedKey[]], binding: string) {
     this.#keys = keys
     this.#binding = Buffer.from(binding)
-    this.#own = subkey(keys[0].key, this.#salt)
   }
 
-  /** `<key id>.<salt, count, ciphertext and tag>` as base64url. */
-  seal(text: string): string {
+  /** `<key id>.<salt, count, ciphertext and tag>` as base64url. Opens with the same `about` only: what it belongs to. */
+  seal(text: string, about = ''): string {
+    const { salt, key } = this.#mine()
     const nonce = Buffer.alloc(12)
     nonce.writeUIntBE(++this.#count, 12 - COUNTER, COUNTER)
-    const cipher = createCipheriv(CIPHER, this.#own, nonce)
-    cipher.setAAD(this.#binding)
+    const cipher = createCipheriv(CIPHER, key, nonce)
+    cipher.setAAD(this.#bound(about))
     const body = Buffer.concat([
-      this.#salt,
+      salt,
       nonce.subarray(12 - COUNTER),
       cipher.update(text, 'utf8'),
       cipher.final(),
@@ -52,7 +51,7 @@ export class Sealer {
   }
 
   /** The text, or why it does not open. Every failure of the cipher is the same one (ASVS 11.2.5). */
-  open(sealed: string): Unsealed | 'malformed' | 'forged' {
+  open(sealed: string, about = ''): Unsealed | 'malformed' | 'forged' {
     const dot = sealed.indexOf('.')
     if (dot < 1 || dot > 16) return 'malformed'
     const keyId = sealed.slice(0, dot)
@@ -69,7 +68,7 @@ export class Sealer {
     body.copy(nonce, 12 - COUNTER, SALT, SALT + COUNTER)
     try {
       const decipher = createDecipheriv(CIPHER, known, nonce)
-      decipher.setAAD(this.#binding)
+      decipher.setAAD(this.#bound(about))
       decipher.setAuthTag(body.subarray(-TAG))
       const text = decipher.update(body.subarray(SALT + COUNTER, -TAG), undefined, 'utf8') + decipher.final('utf8')
       // Kept only once it has opened something, so that a stranger's salts push out nobody's.
@@ -78,6 +77,20 @@ export class Sealer {
     } catch {
       return 'forged'
     }
+  }
+
+  /** Made when something is sealed: many only open. */
+  #mine(): { readonly salt: Buffer; readonly key: KeyObject } {
+    if (this.#own === undefined) {
+      const salt = randomBytes(SALT)
+      this.#own = { salt, key: subkey(this.#keys[0].key, salt) }
+    }
+    return this.#own
+  }
+
+  /** A binding has no line break in it. */
+  #bound(about: string): Buffer {
+    return about === '' ? this.#binding : Buffer.concat([this.#binding, Buffer.from(`\n${about}`)])
   }
 
   #remember(name: string, key: KeyObject): void {

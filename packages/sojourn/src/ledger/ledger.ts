@@ -17,7 +17,7 @@ import type {
   StrategyContext,
   UserStore,
 } from '../types.js'
-import { begun, ended, isReplaced, judge, renewed, replaced } from './lifetime.js'
+import { begun, ended, isReplaced, isSealed, judge, renewed, replaced } from './lifetime.js'
 import { evictOldest, type LimitContext, withinLimit } from './limit.js'
 
 /** Each round of a conflict has a winner, so this many parallel writers of one session all get their turn. */
@@ -204,7 +204,8 @@ export class Ledger {
     for (let round = 0; round < ROUNDS; round++) {
       if (yield* wait(this.#set(state.id, replaced(base, now), base.version))) return { record }
       const newer = yield* wait(this.#fresh(state.id))
-      if (!newer || isReplaced(newer)) return { record, lost: newer ? 'replaced' : 'ended' }
+      if (!newer || isSealed(newer)) return { record, lost: 'ended' }
+      if (isReplaced(newer)) return { record, lost: 'replaced' }
       base = newer
       const was = record.version
       record = make(base, was + 1)

@@ -74,10 +74,19 @@ export function isReplaced(record: SessionRecord): boolean {
   return record.data === ''
 }
 
-/** A store may hold what somebody else wrote there. */
+/** What encrypted data begins with. No JSON does. */
+export const SEALED = '~'
+
+/** Whether a record's data is encrypted still: in the store, or because nothing that we have opens it. */
+export function isSealed(record: SessionRecord): boolean {
+  return typeof record.data === 'string' && record.data[0] === SEALED
+}
+
+/** A store may hold what somebody else wrote there, or altered. */
 function isRecord(record: SessionRecord): boolean {
   return (
     typeof record.data === 'string' &&
+    !isSealed(record) &&
     Number.isFinite(record.createdAt) &&
     Number.isFinite(record.seenAt) &&
     Number.isFinite(record.expiresAt) &&

@@ -2,10 +2,12 @@
  * Stateful sessions: the credential is a random identifier signed with the secret key, the record is in a store under a
  * hash of it. A forged identifier costs no store call; a stolen database opens nothing (A-05, A-10, ASVS 7.2.3).
  */
-import { collect, run, then } from '../awaitable.js'
+import { collect, type Flow, run, then } from '../awaitable.js'
 import { hmac, sameDigest, sha256 } from '../crypto/digest.js'
+import { HolderKey } from '../crypto/holder-key.js'
 import { randomText } from '../crypto/random.js'
 import { Recent } from '../crypto/recent.js'
+import { AtRest, type Encrypt, shown } from '../ledger/at-rest.js'
 import { Ledger } from '../ledger/ledger.js'
 import { judge } from '../ledger/lifetime.js'
 import { type Ask, patience } from '../patience.js'
@@ -26,17 +28,30 @@ import type {
   WeakStore,
 } from '../types.js'
 
+export type { Encrypt } from '../ledger/at-rest.js'
+
 /** Say this with a weak store: of two processes that write a session at once, one may undo what the other did. */
 export const acceptLostUpdates: unique symbol = Symbol('processes may undo what others wrote, a logout too')
 
 /** Options of `opaque`. A weak store, such as one of express-session, is taken by those who say what that means. */
-export type OpaqueOptions =
-  | {
-      /** Where the records live: `memory()`, `sqlite('sessions.db')`, … */
-      store: Store
-      weak?: undefined
-    }
-  | { store: WeakStore; weak: typeof acceptLostUpdates }
+export type OpaqueOptions = EncryptOption &
+  (
+    | {
+        /** Where the records live: `memory()`, `sqlite('sessions.db')`, … */
+        store: Store
+        weak?: undefined
+      }
+    | { store: WeakStore; weak: typeof acceptLostUpdates }
+  )
+
+interface EncryptOption {
+  /**
+   * Encrypts the data and the device of each record: with the server's `keys`, or the data with what only the
+   * `credential` holds, so that whoever has the store and the keys cannot read it either. Default: neither.
+   * Records that are kept otherwise are read all the same, and rewritten when they are next written to.
+   */
+  encrypt?: Encrypt
+}
 
 /** 256 random bits. */
 const ID_BYTES = 32
@@ -54,6 +69,7 @@ const LONGEST = 16 + 2 * (1 + PART)
 export function opaque(options: OpaqueOptions): StrategyFactory {
   // A weak store has the same verbs, and promises less of them.
   const store = options.store as Store
+  const { encrypt } = options
   if (typeof store?.get !== 'function' || typeof store.set !== 'function' || typeof store.delete !== 'function') {
     throw new TypeError(
       'opaque: `store` must have get, set and delete; pass one, such as memory() from sojourn/store/memory',
@@ -64,13 +80,15 @@ export function opaque(options: OpaqueOptions): StrategyFactory {
       'opaque: `store` is a weak one, which cannot compare-and-set between processes; choose another, or pass `weak: acceptLostUpdates` to say that this is accepted',
     )
   }
+  if (encrypt !== undefined && encrypt !== 'keys' && encrypt !== 'credential')
+    throw new TypeError("opaque: `encrypt` says with what: 'keys' or 'credential'; leave it out to keep data readable")
   return (context) => {
     if (context.limit && !knowsUsers(store)) {
       throw new TypeError(
         "opaque: `limit` needs a store that knows a user's sessions (list and endAll); choose another store or drop the limit",
       )
     }
-    return new Opaque(store, context)
+    return new Opaque(store, encrypt, context)
   }
 }
 
@@ -82,6 +100,7 @@ function knowsUsers(store: Store): store is UserStore {
 interface Known {
   readonly id: string
   readonly reissue: string | undefined
+  readonly key: HolderKey
 }
 
 class Opaque implements Strategy {
@@ -93,19 +112,22 @@ class Opaque implements Strategy {
   readonly #context: StrategyContext
   readonly #keys: readonly [DerivedKey, ...DerivedKey[]]
   readonly #ask: Ask = patience()
+  readonly #rest: AtRest
+  /** For what is known by its handle alone. */
   readonly #ledger: Ledger
   readonly #recent = new Recent<Known>()
 
-  constructor(store: Store, context: StrategyContext) {
+  constructor(store: Store, encrypt: Encrypt | undefined, context: StrategyContext) {
     this.#store = store
     this.#context = context
     this.#keys = context.keys.derive('opaque identifier')
-    this.#ledger = new Ledger(store, this.#ask, context, () => this.mint())
+    this.#rest = new AtRest(encrypt, context.keys)
+    this.#ledger = this.#ledgerOf(undefined, undefined)
     if (store.fresh)
       this.fresh = ({ id }) =>
         then(
           this.#ask(() => store.fresh!(id)),
-          (record) => typeof judge(id, record, context.clock(), context) !== 'string',
+          (record) => typeof judge(id, record && shown(record), context.clock(), context) !== 'string',
         )
     if (!knowsUsers(store)) return
     this.list = (userId) =>
@@ -122,8 +144,9 @@ class Opaque implements Strategy {
     return then(
       this.#ask(() => this.#store.get(known.id)),
       (record) => {
-        const state = judge(known.id, record, now, this.#context)
-        return known.reissue === undefined || typeof state === 'string' ? state : { ...state, reissue: known.reissue }
+        const { id, key, reissue } = known
+        const state = judge(id, record && this.#rest.open(id, record, key), now, this.#context)
+        return typeof state === 'string' ? state : { id, record: state.record, due: state.due, reissue, key }
       },
     )
   }
@@ -134,20 +157,39 @@ class Opaque implements Strategy {
   }
 
   commit(draft: Draft, now: number): Awaitable<Outcome> {
-    const { state, intent, userId } = draft
-    if (intent === 'login') return run(this.#ledger.login(draft, userId!, now))
-    if (intent === 'logout') return run(this.#ledger.logout(draft, now))
-    if (!state) return draft.changed ? run(this.#ledger.create(draft, now)) : { kind: 'keep' }
-    if (intent === 'rotate') return run(this.#ledger.rotate(draft, state, now))
-    return draft.changed || state.due || state.reissue ? run(this.#ledger.write(draft, state, now)) : { kind: 'keep' }
+    const { state, intent, changed } = draft
+    if (intent === 'keep' && !changed && !state?.due && !state?.reissue) return { kind: 'keep' }
+    const ours = withMintedHere(draft)
+    return run(this.#flow(this.#ledgerOf(state, ours.minted), ours, now))
   }
 
   adopt(draft: Draft, state: State, now: number): Awaitable<Outcome> {
-    return run(this.#ledger.adopt(draft, state, now))
+    const ours = withMintedHere(draft)
+    return run(this.#ledgerOf(undefined, ours.minted).adopt(ours, state, now))
   }
 
   release(state: State, now: number): Awaitable<boolean> {
     return this.#ledger.release(state, now)
+  }
+
+  #flow(ledger: Ledger, draft: Draft, now: number): Flow<Outcome> {
+    const { state, intent, userId } = draft
+    if (intent === 'login') return ledger.login(draft, userId!, now)
+    if (intent === 'logout') return ledger.logout(draft, now)
+    if (!state) return ledger.create(draft, now)
+    return intent === 'rotate' ? ledger.rotate(draft, state, now) : ledger.write(draft, state, now)
+  }
+
+  /** A ledger that can open and seal what one request opens and makes. */
+  #ledgerOf(state: State | undefined, minted: Minted | undefined): Ledger {
+    const keys = new Map<string, HolderKey | undefined>()
+    const know = (minted: Minted) => {
+      keys.set(minted.id, new HolderKey(identifierIn(minted.credential)))
+      return minted
+    }
+    if (state) keys.set(state.id, state.key)
+    if (minted) know(minted)
+    return new Ledger(this.#rest.over(this.#store, keys), this.#ask, this.#context, () => know(this.mint()))
   }
 
   /** Two dots, the second of them where a signature of 43 characters begins. */
@@ -167,7 +209,7 @@ class Opaque implements Strategy {
   #living(found: [id: string, record: SessionRecord][]): State[] {
     const now = this.#context.clock()
     return found
-      .map(([id, record]) => judge(id, record, now, this.#context))
+      .map(([id, record]) => judge(id, this.#rest.shown(id, record), now, this.#context))
       .filter((state) => typeof state !== 'string')
   }
 
@@ -183,7 +225,8 @@ class Opaque implements Strategy {
     // The signature covers the text as it came, so there is one spelling of an identifier and no other.
     if (!key || !sameDigest(hmac(key.key, credential.slice(0, signed)), credential.slice(signed + 1))) return 'forged'
     const identifier = credential.slice(dot + 1, signed)
-    const known = { id: sha256(identifier), reissue: key === this.#keys[0] ? undefined : this.#sign(identifier) }
+    const reissue = key === this.#keys[0] ? undefined : this.#sign(identifier)
+    const known = { id: sha256(identifier), reissue, key: new HolderKey(identifier) }
     this.#recent.set(credential, known)
     return known
   }
@@ -193,4 +236,14 @@ class Opaque implements Strategy {
     const signed = `${id}.${identifier}`
     return `${signed}.${hmac(key, signed)}`
   }
+}
+
+/** The identifier in a credential of ours. */
+function identifierIn(credential: string): string {
+  return credential.slice(-2 * PART - 1, -PART - 1)
+}
+
+/** Where this strategy keeps what did not fit into another, that other's identifier has no credential to it. */
+function withMintedHere(draft: Draft): Draft {
+  return draft.minted?.credential === '' ? { ...draft, minted: undefined } : draft
 }

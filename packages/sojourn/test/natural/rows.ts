@@ -18,6 +18,9 @@ import { adapters } from './servers.js'
 /** The strategies of one world, over stores of their own. */
 export interface Strategies {
   readonly byId: StrategyFactory
+  /** As `byId`, over the same store, encrypted at rest. */
+  readonly byIdWithKeys: StrategyFactory
+  readonly byIdForHolder: StrategyFactory
   readonly bySeal: StrategyFactory
   readonly byToken: StrategyFactory
   /** As `byToken`, with the session's data inside. */
@@ -40,6 +43,36 @@ export interface Way {
 
 export const ways: readonly Way[] = [
   { name: 'opaque', now: (s) => [s.byId], writes: 'all', carries: true, byReference: true },
+  {
+    name: 'opaque encrypted with keys',
+    now: (s) => [s.byIdWithKeys],
+    writes: 'all',
+    carries: true,
+    byReference: true,
+  },
+  {
+    name: 'opaque encrypted with the credential',
+    now: (s) => [s.byIdForHolder],
+    writes: 'all',
+    carries: true,
+    byReference: true,
+  },
+  {
+    name: 'opaque encrypted with the credential, after sealed',
+    now: (s) => [s.byIdForHolder, s.bySeal],
+    before: (s) => [s.bySeal],
+    writes: 'all',
+    carries: true,
+    byReference: false,
+  },
+  {
+    name: 'sealed, after opaque encrypted with the credential',
+    now: (s) => [s.bySeal, s.byIdForHolder],
+    before: (s) => [s.byIdForHolder],
+    writes: 'last',
+    carries: true,
+    byReference: false,
+  },
   { name: 'sealed', now: (s) => [s.bySeal], writes: 'last', carries: true, byReference: false },
   { name: 'jwt, guests sealed', now: (s) => [s.byToken, s.bySeal], writes: 'none', carries: false, byReference: false },
   {
@@ -163,8 +196,11 @@ export const unnaturalRows = pairs
 export function strategies(clock: ManualClock): Strategies {
   const shared = { revocations: revocations({ store: memory({ clock }), clock }), devices: memory({ clock }) }
   const token = { ...shared, issuer: 'https://shop.example', audience: 'shop' }
+  const store = memory({ clock })
   return {
-    byId: opaque({ store: memory({ clock }) }),
+    byId: opaque({ store }),
+    byIdWithKeys: opaque({ store, encrypt: 'keys' }),
+    byIdForHolder: opaque({ store, encrypt: 'credential' }),
     bySeal: sealed(shared),
     byToken: jwt(token),
     byHiddenToken: jwt({ ...token, encrypt: true }),
