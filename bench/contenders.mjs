@@ -69,6 +69,7 @@ export const contenders = [
   { name: 'floor', label: 'floor: a Map and one SHA-256', over: 'node-http', packages: [] },
   { ...sojourn, name: 'sojourn-memory', label: '**Sojourn**, memory' },
   { ...sojourn, name: 'sojourn-sqlite', label: '**Sojourn**, SQLite' },
+  { ...sojourn, name: 'sojourn-cached', label: '**Sojourn**, SQLite through `cached`' },
   { name: 'better-auth', label: 'better-auth, memory', over: 'node-http', packages: ['better-auth'], optional: true },
   ...stateless,
   { name: 'iron-session', label: 'iron-session, sealed cookie', over: 'node-http', packages: [iron] },

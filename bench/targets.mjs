@@ -4,6 +4,7 @@
 export const needed = [
   'sojourn-memory',
   'sojourn-sqlite',
+  'sojourn-cached',
   'sojourn-sealed-first',
   'sojourn-hs256-first',
   'sojourn-hs256',
@@ -23,6 +24,7 @@ export function targets({ contenders, differences, memory }) {
   return [
     target('memory on node:http, over bare', over('sojourn-memory'), 5, 'µs'),
     target('SQLite on node:http, over bare', over('sojourn-sqlite'), 20, 'µs'),
+    target('SQLite through copies, over bare', over('sojourn-cached'), 6, 'µs'),
     target('sealed cookie, first sight', over('sojourn-sealed-first'), 20, 'µs'),
     target('JWT HS256, first sight', over('sojourn-hs256-first'), 15, 'µs'),
     target('JWT HS256, seen again', over('sojourn-hs256'), 5, 'µs'),

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { setTimeout as pause } from 'node:timers/promises'
+import { inspect } from 'node:util'
 import pgSimple from 'connect-pg-simple'
 import { RedisStore } from 'connect-redis'
 import expressSession from 'express-session'
@@ -26,7 +27,8 @@ import { manualClock } from 'sojourn/testing/clock'
 import { storeCases } from 'sojourn/testing/store'
 import { tokenPair } from 'sojourn/token/pair'
 import { tickets } from 'sojourn/token/ticket'
-import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
+import { useStandIn } from './engines/mongodb.js'
 import { usePostgres } from './engines/postgres.js'
 import { startRedis, useRedis } from './engines/redis.js'
 import { folder, record } from './fixtures/sqlite.js'
@@ -161,11 +163,22 @@ describe('connect-pg-simple on PostgreSQL', () => {
   })
 })
 
-describe('connect-mongodb-session', () => {
-  test('on MongoDB', (context) => {
-    const message = 'connect-mongodb-session was NOT tried: it opens a MongoDB of its own, and there is none here'
-    console.log(`SKIPPED: ${message}`)
-    context.skip(message)
+describe('connect-mongodb-session on a stand-in, which is NOT MongoDB', () => {
+  type Mongo = ExpressStore & { client: { close(): Promise<void> }; initialConnectionPromise: Promise<unknown> }
+  const Kind = createRequire(import.meta.url)('connect-mongodb-session')(expressSession) as new (
+    options: object,
+    done: () => void,
+  ) => Mongo
+  const opened: Mongo[] = []
+  afterEach(async () => {
+    for (const { client } of opened.splice(0)) await client.close()
+  })
+  owes(async () => {
+    const { url } = await useStandIn()
+    const store = new Kind({ uri: url, databaseName: 'test' }, () => {})
+    opened.push(store)
+    await store.initialConnectionPromise
+    return store
   })
 })
 
@@ -203,6 +216,14 @@ describe('what is weak about it', () => {
     const { rows, store } = bare()
     await fromExpressStore(store).set('the-handle', record(), 0)
     expect([...rows].flat().join()).not.toContain('the-handle')
+  })
+
+  test('A-154: what a store says of a failure may quote the session, and is not passed on', async () => {
+    const error = Object.assign(new Error('Error setting 0f3a to { sojourn: secret }'), { code: 'ECONNRESET' })
+    const weak = fromExpressStore({ ...bare().store, set: (_sid, _session, done) => done(error) })
+    const told = await Promise.resolve(weak.set('id', record(), 0)).catch((error: Error) => error)
+    expect(inspect(told)).not.toMatch(/secret|0f3a/)
+    expect(told).toMatchObject({ message: 'fromExpressStore: the store failed to set (Error, ECONNRESET)' })
   })
 
   test('A-73: what somebody else keeps there is nobody’s session', async () => {

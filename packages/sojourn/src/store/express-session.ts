@@ -49,15 +49,13 @@ export function fromExpressStore(store: ExpressStore, options: FromExpressStoreO
   const line = lines.get(store) ?? new Map<string, Promise<unknown>>()
   lines.set(store, line)
 
-  const read = (key: string) =>
-    new Promise<SessionRecord | undefined>((resolve, reject) => {
-      store.get(key, (error, session) => {
-        if (error && (error as NodeJS.ErrnoException).code !== 'ENOENT') reject(error)
-        else resolve(error ? undefined : live(recordOf(session), clock()))
-      })
-    })
-  const write = (key: string, record: SessionRecord) => called((done) => store.set(key, wrapped(record, clock()), done))
-  const destroy = (key: string) => called((done) => store.destroy(key, done))
+  const read = async (key: string) => {
+    const session = await asked('get', (done) => store.get(key, done))
+    return live(recordOf(session), clock())
+  }
+  const write = (key: string, record: SessionRecord) =>
+    asked('set', (done) => store.set(key, wrapped(record, clock()), done))
+  const destroy = (key: string) => asked('destroy', (done) => store.destroy(key, done))
 
   return {
     weak: true,
@@ -115,10 +113,29 @@ function live(record: SessionRecord | undefined, now: number): SessionRecord | u
   return record && record.expiresAt > now ? record : undefined
 }
 
-function called(call: (done: (error?: unknown) => void) => unknown): Promise<void> {
+type Done = (error?: unknown, value?: unknown) => void
+
+function asked(verb: 'get' | 'set' | 'destroy', call: (done: Done) => unknown): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    call((error) => (error ? reject(error) : resolve()))
+    const done: Done = (error, value) => {
+      if (!error) resolve(value)
+      // Says a store of files of a session that is not there, and of a folder when it writes.
+      else if ((error as NodeJS.ErrnoException).code === 'ENOENT' && verb !== 'set') resolve(undefined)
+      else reject(failure(verb, error))
+    }
+    try {
+      call(done)
+    } catch (error) {
+      reject(failure(verb, error))
+    }
   })
+}
+
+/** Without what the store says of it: connect-mongodb-session quotes the whole session (A-154). */
+function failure(verb: string, error: unknown): Error {
+  const { name, code } = error as { name?: unknown; code?: unknown }
+  const known = [name, code].filter((part) => typeof part === 'number' || /^\w{1,40}$/.test(String(part ?? '')))
+  return new Error(`fromExpressStore: the store failed to ${verb}${known.length > 0 ? ` (${known.join(', ')})` : ''}`)
 }
 
 /** Does `work` after what was asked before it about the same key. */

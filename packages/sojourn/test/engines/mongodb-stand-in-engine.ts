@@ -294,7 +294,12 @@ function changed(base: Document, u: Document, inserted: boolean): Document {
   const { $setOnInsert, ...rest } = u
   const operators = inserted && $setOnInsert ? { ...rest, $set: { ...rest.$set, ...$setOnInsert } } : rest
   const after = copy(base)
-  for (const [name, operands] of Object.entries(operators)) change(after, { [name]: operands } as never)
+  for (const [name, operands] of Object.entries(operators)) {
+    // To set the `_id` that it has is no change, and not an error as for mingo.
+    const { _id, ...rest } = operands as Document
+    const same = name === '$set' && _id !== undefined && _id === after._id
+    change(after, { [name]: same ? rest : operands } as never)
+  }
   return after
 }
 
