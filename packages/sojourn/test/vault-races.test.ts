@@ -124,6 +124,25 @@ describe('A-116: over every order of two or three processes’ calls', () => {
       expect([...(store.list() as Iterable<unknown>)]).toEqual([])
     }))
 
+  test('a new sign-in among them: what it brought is what is kept, whoever renewed the old tokens', () =>
+    underAnyOrder(async (scheduler, draw) => {
+      const world = await race(scheduler)
+      const { processes } = world
+      const callers = draw(fc.array, fc.nat(1), { minLength: 1, maxLength: 4 })
+      const brought: ProviderTokens = {
+        provider: 'github',
+        accessToken: 'a-new',
+        refreshToken: 'r-new',
+        expiresAt: Date.now() + 3_600_000,
+        tokenType: 'bearer',
+        sub: '1',
+        issuer: 'https://github.com',
+      }
+      const all = [processes[2]!.keep('ada', brought), ...callers.map((i) => call(processes[i]!))]
+      await scheduler.waitFor(Promise.all(all))
+      expect(await scheduler.waitFor(kept(world))).toBe('r-new')
+    }))
+
   test('a logout among them, which asks no provider: nothing comes back here', () =>
     underAnyOrder(async (scheduler, draw) => {
       const { processes, state, store } = await race(scheduler)

@@ -207,6 +207,22 @@ describe.each(WAYS)('%s', (_, strategy, way) => {
   }
 })
 
+test('a renewal that is committed late does not undo the sign-in that came between, where the session carries it', async () => {
+  const w = await world('opaque', 'carried')
+  const { browser } = await connected(w, 'ada', 0)
+  const brought = w.tokens()
+  const { cookie } = browser
+  const late = await w.app.request(cookie, async (s) => {
+    const { kind } = await w.vault.fetch(s, 'github', '/user')
+    await w.app.request(cookie, (other) => w.vault.keep(other, brought))
+    return kind
+  })
+  expect([late.status, late.value]).toEqual([200, 'answer'])
+  expect(w.provider.state.refreshes).toBe(1)
+  await browser.visit((s) => w.vault.fetch(s, 'github', '/user'))
+  expect(w.provider.state.calls.at(-1)!.headers.authorization).toBe(`Bearer ${brought.accessToken}`)
+})
+
 describe('what nobody wrote about', () => {
   test.each(WAYS)('%s: nothing is written for a guest who asks for what is not there', async (_, strategy, way) => {
     const w = await world(strategy, way)
