@@ -48,6 +48,8 @@ async function scene(make: () => App<Shop> = ways.opaque!, store: UserStore = me
   return { a, b, app, store, receiver: logoutReceiver({ sessions: app.sessions, store, oauth: signIn }) }
 }
 
+const oauthOf = (liar: Liar) => oauth({ keys: KEY, origin: 'https://shop.example', providers: { a: oidc(liar) } })
+
 /** A browser signed in as `userId`, by the provider's session `sid`. */
 async function signedIn({ app, receiver, a }: Scene, userId: string, sid: string, of: Liar = a, sub = userId) {
   const browser = app.browser()
@@ -129,6 +131,39 @@ describe.each(Object.entries(ways))('%s sessions', (_, make) => {
     const next = await signedIn(it, 'ann', 'sid 2')
     expect([next.enrolled, await userOf(next)]).toEqual([true, 'ann'])
   })
+})
+
+test('one issuer, at which the app is registered twice: the token of either is heard', async () => {
+  const it = await scene()
+  const twice = oauth({
+    keys: KEY,
+    origin: 'https://shop.example',
+    providers: { one: oidc({ ...it.a, clientId: 'the-other-shop' }), two: oidc(it.a) },
+  })
+  const receiver = logoutReceiver({ sessions: it.app.sessions, store: it.store, oauth: twice })
+  for (const aud of ['the-other-shop', 'the-shop']) {
+    const browser = await signedIn({ ...it, receiver }, 'ann', aud)
+    const token = await it.a.sign('logout+jwt', claimsOf(it.a, { aud, sid: aud }))
+    expect((await receiver.handler(form(token))).status).toBe(200)
+    expect(await userOf(browser)).toBeUndefined()
+  }
+})
+
+test('BL-05: a session that another strategy keeps since is ended as well', async () => {
+  const store = memory()
+  const index = memory()
+  const stateless = sealed({ revocations: revocations({ store: memory(), within: 50 }) })
+  const it = await scene(() => shop({ clock, strategy: opaque({ store }) }), index)
+  const browser = await signedIn(it, 'ann', 'sid 1')
+  const moved = await scene(() => shop({ clock, strategy: [stateless, opaque({ store })] }), index)
+  const receiver = logoutReceiver({ sessions: moved.app.sessions, store: index, oauth: oauthOf(it.a) })
+  const later = moved.app.browser(browser.cookie)
+  await later.visit((session) => session.data.cart.push('hat'))
+  await receiver.settled()
+  expect(later.cookie).not.toBe(browser.cookie)
+  expect(await userOf(later as typeof browser)).toBe('ann')
+  await receiver.handler(form(await it.a.sign('logout+jwt', claimsOf(it.a, { sid: 'sid 1' }))))
+  expect(await userOf(later as typeof browser)).toBeUndefined()
 })
 
 test('6.8.1: the same user and session at another issuer are others', async () => {
@@ -269,7 +304,7 @@ test('what cannot be noted is not signed in', async () => {
 
 test('a rotation and a logout at the same moment: every order of their store calls ends the session', async () => {
   // Two flows over one store: the calls of each stay in order, and are dealt out in every way.
-  const parties = { issuer: 'https://id.example', clientId: 'the-shop' }
+  const issuer = 'https://id.example'
   const orders = new Set<string>()
   for (let mask = 0; mask < 2 ** 9; mask++) {
     const index = new LogoutIndex(
@@ -279,7 +314,7 @@ test('a rotation and a logout at the same moment: every order of their store cal
     )
     const live = new Set(['old'])
     const logout = (function* (): Flow<void> {
-      const [first] = yield* index.endSession(parties, 'sid')
+      const [first] = yield* index.endSession(issuer, 'sid')
       for (let id = first; id !== undefined; ) {
         yield* wait(Promise.resolve(live.delete(id)))
         id = yield* index.successor(id)
@@ -290,7 +325,7 @@ test('a rotation and a logout at the same moment: every order of their store cal
       yield* wait(Promise.resolve(live.add('new')))
       if (!(yield* index.moved('old', 'new'))) yield* wait(Promise.resolve(live.delete('new')))
     })()
-    await run(index.atSession(parties, 'sid', 'old'))
+    await run(index.atSession(issuer, 'sid', 'old'))
     let order = ''
     const flows = [
       { name: 'L', flow: logout, done: false, answer: undefined as unknown },

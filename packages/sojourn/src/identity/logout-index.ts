@@ -7,7 +7,6 @@ import { sha256 } from '../crypto/digest.js'
 import { Fault } from '../errors.js'
 import { type Ask, patience } from '../patience.js'
 import type { SessionRecord, Store } from '../types.js'
-import type { LogoutParties } from './logout-token.js'
 
 /** A session at the provider: the sessions here that it stands behind. */
 interface AtProvider {
@@ -41,16 +40,16 @@ export class LogoutIndex {
   }
 
   /** Notes that a session rests on this one of the provider's. `false`: that has ended. Two store calls. */
-  *atSession(parties: LogoutParties, sid: string, id: string): Flow<boolean> {
-    const after = yield* this.#change<AtProvider>(idOf('sid', parties, sid), (was = { sessions: [] }) =>
+  *atSession(issuer: string, sid: string, id: string): Flow<boolean> {
+    const after = yield* this.#change<AtProvider>(idOf('sid', issuer, sid), (was = { sessions: [] }) =>
       was.ended ? was : { sessions: [...was.sessions, id].slice(-MOST_SESSIONS) },
     )
     return after.ended !== true
   }
 
   /** Notes who it is here. `false`: they were signed out after `issuedAt`. Two store calls. */
-  *asPerson(parties: LogoutParties, sub: string, userId: string, issuedAt: number): Flow<boolean> {
-    const after = yield* this.#change<Person>(idOf('sub', parties, sub), (was = { users: [] }) => ({
+  *asPerson(issuer: string, sub: string, userId: string, issuedAt: number): Flow<boolean> {
+    const after = yield* this.#change<Person>(idOf('sub', issuer, sub), (was = { users: [] }) => ({
       ...was,
       users: [...was.users.filter((user) => user !== userId), userId],
     }))
@@ -58,8 +57,8 @@ export class LogoutIndex {
   }
 
   /** Writes down that a session of the provider's has ended, and says which here rest on it. Two store calls. */
-  *endSession(parties: LogoutParties, sid: string): Flow<readonly string[]> {
-    const { sessions } = yield* this.#change<AtProvider>(idOf('sid', parties, sid), (was = { sessions: [] }) => ({
+  *endSession(issuer: string, sid: string): Flow<readonly string[]> {
+    const { sessions } = yield* this.#change<AtProvider>(idOf('sid', issuer, sid), (was = { sessions: [] }) => ({
       ...was,
       ended: true,
     }))
@@ -67,8 +66,8 @@ export class LogoutIndex {
   }
 
   /** Writes down that a user of the provider's was signed out everywhere, and says who that is here. Two store calls. */
-  *endPerson(parties: LogoutParties, sub: string, at: number): Flow<readonly string[]> {
-    const { users } = yield* this.#change<Person>(idOf('sub', parties, sub), (was = { users: [] }) => ({
+  *endPerson(issuer: string, sub: string, at: number): Flow<readonly string[]> {
+    const { users } = yield* this.#change<Person>(idOf('sub', issuer, sub), (was = { users: [] }) => ({
       ...was,
       endedAt: Math.max(at, was.endedAt ?? 0),
     }))
@@ -77,10 +76,11 @@ export class LogoutIndex {
 
   /**
    * A session goes on under another identifier. `false`: its old one was ended first, and the new one must be, too. One
-   * store call: whoever of the two creates the record was first.
+   * store call, two where it was noted before: whoever of the two creates the record was first.
    */
   *moved(from: string, to: string): Flow<boolean> {
-    return yield* this.#create(movedId(from), to, this.#clock() + this.#lifetime)
+    if (yield* this.#create(movedId(from), to, this.#clock() + this.#lifetime)) return true
+    return (yield* wait(this.#ask(() => this.#store.get(movedId(from)))))?.data === to
   }
 
   /** The identifier that a session goes on under; if there is none yet, there will be none unnoticed. Two store calls. */
@@ -125,8 +125,8 @@ export class LogoutIndex {
 }
 
 /** Only hashes are at rest: neither the provider's names nor ours can be read or looked up by whoever has the store. */
-function idOf(kind: 'sid' | 'sub', { issuer, clientId }: LogoutParties, value: string): string {
-  return `oidc ${kind} ${sha256(JSON.stringify([issuer, clientId, value]))}`
+function idOf(kind: 'sid' | 'sub', issuer: string, value: string): string {
+  return `oidc ${kind} ${sha256(JSON.stringify([issuer, value]))}`
 }
 
 function movedId(id: string): string {

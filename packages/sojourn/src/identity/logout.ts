@@ -71,11 +71,10 @@ export class LogoutReceiver {
     const { id, userId } = session
     if (id === undefined || userId === undefined)
       throw new TypeError('logoutReceiver.enrol: nobody is signed in by this session; call login() and commit() before')
-    const parties = this.#issuers.find(({ issuer }) => issuer === who.identity.issuer)
     // A provider without logout tokens ends nothing.
-    if (parties === undefined) return true
+    if (!this.#issuers.some(({ issuer }) => issuer === who.identity.issuer)) return true
     try {
-      const lives = await run(this.#enrol(parties, id, userId, who))
+      const lives = await run(this.#enrol(id, userId, who))
       if (!lives) await this.#end(id)
       return lives
     } catch (fault) {
@@ -98,8 +97,12 @@ export class LogoutReceiver {
     const token = typeof sent === 'number' ? undefined : sent.get('logout_token')
     if (token === undefined) return answer(400)
     try {
-      const notice = await this.#read(token)
-      return answer(notice !== undefined && (await run(this.#obey(notice.parties, notice.notice))) ? 200 : 400)
+      const issuer = namedIssuer(token)
+      for (const parties of this.#issuers.filter((known) => known.issuer === issuer)) {
+        const notice = await this.#read(token, parties)
+        if (notice !== undefined) return answer((await run(this.#obey(parties.issuer, notice))) ? 200 : 400)
+      }
+      return answer(400)
     } catch (error) {
       if (!(error instanceof Fault)) throw error
       const { status, headers, body } = problemOf(error)
@@ -117,10 +120,7 @@ export class LogoutReceiver {
     this.#unwatch()
   }
 
-  async #read(token: string): Promise<{ parties: LogoutParties; notice: LogoutNotice } | undefined> {
-    const issuer = namedIssuer(token)
-    const parties = this.#issuers.find((known) => known.issuer === issuer)
-    if (parties === undefined) return undefined
+  async #read(token: string, parties: LogoutIssuer & { keys?: RemoteJwks }): Promise<LogoutNotice | undefined> {
     if (parties.keys === undefined) {
       const url = await parties.keysUrl()
       if (url === undefined)
@@ -131,20 +131,19 @@ export class LogoutReceiver {
       parties.keys ??= remoteJwks(url, { clock: this.#clock })
     }
     const keys = await parties.keys.keysFor(namedKey(token))
-    const notice = readLogoutToken(token, keys, parties, this.#clock())
-    return notice && { parties, notice }
+    return readLogoutToken(token, keys, parties, this.#clock())
   }
 
   /** `false`: it came before. Marked when all is done, so that one that failed half-way can be sent again (BL-04). */
-  *#obey(parties: LogoutParties, notice: LogoutNotice): Flow<boolean> {
+  *#obey(issuer: string, notice: LogoutNotice): Flow<boolean> {
     const { id, sid, sub, issuedAt, expiresAt } = notice
-    if (yield* this.#index.knows(parties.issuer, id)) return false
+    if (yield* this.#index.knows(issuer, id)) return false
     if (sid !== undefined) {
-      for (const session of yield* this.#index.endSession(parties, sid)) yield* this.#endChain(session)
+      for (const session of yield* this.#index.endSession(issuer, sid)) yield* this.#endChain(session)
     } else {
-      for (const userId of yield* this.#index.endPerson(parties, sub!, issuedAt)) yield* wait(this.#endAll(userId))
+      for (const userId of yield* this.#index.endPerson(issuer, sub!, issuedAt)) yield* wait(this.#endAll(userId))
     }
-    yield* this.#index.remember(parties.issuer, id, expiresAt + 60_000)
+    yield* this.#index.remember(issuer, id, expiresAt + 60_000)
     return true
   }
 
@@ -164,11 +163,11 @@ export class LogoutReceiver {
     }
   }
 
-  *#enrol(parties: LogoutParties, id: string, userId: string, { identity, claims }: SignedIn): Flow<boolean> {
+  *#enrol(id: string, userId: string, { identity: { issuer, sub }, claims }: SignedIn): Flow<boolean> {
     const { sid, iat } = claims
     const issuedAt = typeof iat === 'number' ? iat * 1000 : this.#clock()
-    if (typeof sid === 'string' && !(yield* this.#index.atSession(parties, sid, id))) return false
-    return yield* this.#index.asPerson(parties, identity.sub, userId, issuedAt)
+    if (typeof sid === 'string' && !(yield* this.#index.atSession(issuer, sid, id))) return false
+    return yield* this.#index.asPerson(issuer, sub, userId, issuedAt)
   }
 
   /** An identifier that changed is noted by whoever changed it; a sign-in of another kind rests on nothing here. */

@@ -47,6 +47,9 @@ type CallOptions = Pick<
 
 /** How long metadata is used without asking again, milliseconds. */
 const FRESH = 3_600_000
+/** How long it is used while the provider cannot be asked, and how often that is tried. */
+const STALE = 86_400_000
+const RETRY = 60_000
 /** Clocks may differ so much, seconds. */
 const LEEWAY = 30
 /** The endpoints that metadata may name. */
@@ -64,6 +67,7 @@ export class Client {
   readonly #local: boolean
   #server: Server | undefined
   #fetchedAt = Number.NEGATIVE_INFINITY
+  #triedAt = Number.NEGATIVE_INFINITY
   #fetching: Promise<Server> | undefined
 
   constructor(name: string, settings: ProviderSettings, clock: () => number) {
@@ -262,6 +266,9 @@ export class Client {
     const now = this.#clock()
     const age = now - this.#fetchedAt
     if (this.#server && age >= 0 && age <= FRESH) return this.#server
+    // A provider that hangs makes one visitor a minute wait for it.
+    if (this.#server && age <= STALE && Math.abs(now - this.#triedAt) < RETRY) return this.#server
+    this.#triedAt = now
     this.#fetching ??= this.#discover(library).finally(() => {
       this.#fetching = undefined
     })
@@ -270,7 +277,7 @@ export class Client {
       this.#fetchedAt = now
     } catch (error) {
       // A provider that is away for a moment is what it was an hour ago.
-      if (!this.#server || age > 24 * FRESH) throw error
+      if (!this.#server || age > STALE) throw error
     }
     return this.#server
   }

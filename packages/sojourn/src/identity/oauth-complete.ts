@@ -53,14 +53,21 @@ export async function complete(
   if (arrived.userId !== undefined && arrived.userId !== userId) return no('other-user')
   // How they proved it is the provider's word; what it does not say counts for nothing (ASVS 6.8.4).
   if (arrived.intent !== 'link') session.login(userId, { persistent, ...proofOf(arrived.claims) })
-  await how.keep?.(arrived)
+  const kept = await settled(() => how.keep?.(arrived))
   // Kept first, noted then: what is noted can be ended, and the browser has the credential only after both.
   if (how.logout && arrived.intent !== 'link') {
     await session.commit()
     if (!(await how.logout.enrol(session, arrived))) return no('ended')
   }
+  // Not before: where the adapter commits the login all the same, it is a session that can be ended.
+  if (kept.status === 'rejected') throw kept.reason
   const headers = new Headers({ location: new URL(arrived.returnTo, origin).href })
   return withHeaders(new Response(null, { status: 303, headers }), arrived.headers)
+}
+
+async function settled(work: () => Awaitable<void> | undefined): Promise<PromiseSettledResult<void>> {
+  const [result] = await Promise.allSettled([(async () => work())()])
+  return result
 }
 
 function withHeaders(response: Response, headers: Headers): Response {

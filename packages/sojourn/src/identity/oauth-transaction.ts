@@ -26,6 +26,8 @@ export interface Transaction {
 
 /** How long a user may take at the provider, milliseconds. */
 export const LONGEST = 600_000
+/** Clocks of several servers may differ so much. */
+const SKEW = 60_000
 /** Sign-ins under way in one browser; one more pushes out the oldest. */
 const MOST = 12
 /** Bytes of them all: a server refuses a request whose headers are over 16 KB. */
@@ -68,8 +70,7 @@ export class Transactions {
     for (const value of values) {
       const found = this.#open(value)
       if (found?.state !== state) continue
-      const age = this.#clock() - found.at
-      return age >= 0 && age < LONGEST ? found : 'expired'
+      return isLive(found.at, this.#clock()) ? found : 'expired'
     }
     return 'absent'
   }
@@ -86,7 +87,7 @@ export class Transactions {
       const [name = '', value = ''] = pair.trim().split('=', 2)
       if (!name.startsWith(this.#prefix) || !/^[\w-]{16}$/.test(name.slice(this.#prefix.length))) return []
       const at = this.#open(value)?.at
-      const live = at !== undefined && now >= at && now - at < LONGEST
+      const live = at !== undefined && isLive(at, now)
       return [{ name, bytes: name.length + value.length, at: live ? at : undefined }]
     })
     return found.sort((a, b) => (b.at ?? 0) - (a.at ?? 0))
@@ -112,4 +113,8 @@ export class Transactions {
     const common = { domain: undefined, path: '/', httpOnly: true, partitioned: false, priority: undefined }
     return cookieTemplate(name, { ...common, secure, sameSite: 'lax' })
   }
+}
+
+function isLive(at: number, now: number): boolean {
+  return now - at > -SKEW && now - at < LONGEST
 }

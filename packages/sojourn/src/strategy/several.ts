@@ -4,7 +4,17 @@
  */
 import { type Flow, run, then, wait } from '../awaitable.js'
 import { Fault } from '../errors.js'
-import type { Awaitable, Draft, Minted, Outcome, Refusal, State, Strategy, StrategyFactory } from '../types.js'
+import type {
+  Awaitable,
+  Draft,
+  Minted,
+  Outcome,
+  Refusal,
+  State,
+  Strategy,
+  StrategyContext,
+  StrategyFactory,
+} from '../types.js'
 
 /** The first strategy, and those that are still read. */
 export function several(factories: readonly StrategyFactory[]): StrategyFactory {
@@ -12,7 +22,7 @@ export function several(factories: readonly StrategyFactory[]): StrategyFactory 
     throw new TypeError('strategy: the list is empty; give at least one, such as opaque({ store })')
   return (context) => {
     const strategies = factories.map((factory) => factory(context)) as [Strategy, ...Strategy[]]
-    return strategies.length === 1 ? strategies[0] : new Several(strategies)
+    return strategies.length === 1 ? strategies[0] : new Several(strategies, context)
   }
 }
 
@@ -21,11 +31,13 @@ class Several implements Strategy {
   readonly readable: boolean
   readonly list?: (userId: string) => Awaitable<State[]>
   readonly #all: readonly [Strategy, ...Strategy[]]
+  readonly #emit: StrategyContext['emit']
   /** Who opened what, for as long as a request lasts. */
   readonly #keepers = new WeakMap<State, Strategy>()
 
-  constructor(strategies: readonly [Strategy, ...Strategy[]]) {
+  constructor(strategies: readonly [Strategy, ...Strategy[]], { emit }: StrategyContext) {
     this.#all = strategies
+    this.#emit = emit
     this.byReference = strategies.every((strategy) => strategy.byReference)
     // What is only read any more issues nothing.
     const issuing = strategies.filter((_, i) => i === 0 || strategies[i - 1]!.overflows)
@@ -139,7 +151,14 @@ class Several implements Strategy {
     const moved = yield* wait(
       draft.intent === 'login' ? issuer.commit(loginFrom(state, draft), now) : issuer.adopt(draft, state, now),
     )
-    if (moved.kind !== 'give' || (yield* wait(keeper.release(state, now)))) return moved
+    if (moved.kind !== 'give') return moved
+    if (yield* wait(keeper.release(state, now))) {
+      const { id, record } = moved.state
+      // Whoever knows the session by its handle learns the new one.
+      if (draft.intent !== 'login')
+        this.#emit({ type: 'rotated', id, from: state.id, reason: 'rotate', userId: record.userId })
+      return moved
+    }
     yield* wait(issuer.end?.(moved.state.id))
     return yield* wait(keeper.commit(draft, now))
   }
