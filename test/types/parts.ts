@@ -1,6 +1,8 @@
 /** What fits together and what does not: stores, strategies, transports, adapters. Compiled, never run. */
+import session from 'express-session'
 import {
   acceptCredentialsInUrls,
+  acceptLostUpdates,
   acceptNoRevocation,
   cookie,
   createSessions,
@@ -11,10 +13,13 @@ import {
   type Store,
   sealed,
   type UserStore,
+  type WeakStore,
 } from 'sojourn'
 import { express } from 'sojourn/adapter/express'
 import { fetch } from 'sojourn/adapter/fetch'
 import { node } from 'sojourn/adapter/node'
+import { type CachedStore, cached } from 'sojourn/store/cached'
+import { fromExpressStore, toExpressStore } from 'sojourn/store/express-session'
 import { memory } from 'sojourn/store/memory'
 import { sqlite } from 'sojourn/store/sqlite'
 import { manualClock } from 'sojourn/testing/clock'
@@ -126,4 +131,30 @@ export function adaptersTakeSessions(): void {
   fetch(sessions, () => undefined)
   // @ts-expect-error: not sessions
   express(memory())
+}
+
+export function aCachedStoreIsWhatItCaches(store: Store, weak: WeakStore): void {
+  expectTypeOf(cached(memory()).get('id')).toEqualTypeOf<SessionRecord | undefined>()
+  expectTypeOf(cached(memory()).staleness).toEqualTypeOf<number>()
+  expectTypeOf(cached(memory())).toExtend<UserStore>()
+  expectTypeOf(cached(store)).toExtend<Store>()
+  expectTypeOf<CachedStore<UserStore>>().toExtend<UserStore>()
+  // @ts-expect-error: it does not say that it knows whose a record is
+  const users: UserStore = cached(store)
+  // @ts-expect-error: nothing that copies could rest on
+  cached(weak)
+  void users
+}
+
+export function aWeakStoreIsTakenByThoseWhoSayWhatItMeans(weak: WeakStore, theirs: session.Store): void {
+  opaque({ store: weak, weak: acceptLostUpdates })
+  expectTypeOf(fromExpressStore(theirs)).toEqualTypeOf<WeakStore>()
+  expectTypeOf(toExpressStore(memory(), session.Store)).toExtend<session.Store>()
+  session({ secret: 's', store: toExpressStore(memory(), session.Store) })
+  // @ts-expect-error: it was not said
+  opaque({ store: weak })
+  // @ts-expect-error: what was ended must stay so
+  revocations({ store: weak })
+  // @ts-expect-error: nor does a store of ours stand on it
+  toExpressStore(weak, session.Store)
 }

@@ -325,6 +325,14 @@ describe('faults', () => {
     expect(await new Promise((resolve) => store.get('a', (...said) => resolve(said)))).toEqual([null, null])
   })
 
+  test('what somebody keeps there by hand, without a cookie, is kept as it is, and not touched', async () => {
+    const store = toExpressStore(memory(), session.Store)
+    const bare = { user: 'ada' } as session.SessionData
+    await new Promise((resolve) => store.set('a', bare, resolve))
+    await new Promise((resolve) => store.touch('a', bare, () => resolve(undefined)))
+    expect(await new Promise((resolve) => store.get('a', (_, found) => resolve(found)))).toEqual({ user: 'ada' })
+  })
+
   test('misuse says what to do', () => {
     // @ts-expect-error: the class, not the module
     expect(() => toExpressStore(memory(), session)).toThrow('toExpressStore: the second argument is express-session')

@@ -150,8 +150,7 @@ class Sessions {
     const record = yield* wait(this.#store.get(idOf(sid)))
     if (!isOurs(record)) return null
     const session = parsed(record.data)
-    // Unreadable: not ours after all.
-    if (!session.cookie) return null
+    if (!session) return null
     this.#known.set(session, { record, text: record.data })
     return session
   }
@@ -159,12 +158,13 @@ class Sessions {
   *set(sid: string, session: object): Flow<undefined> {
     // Before anything is waited for: the app may go on changing it.
     const text = MARK + JSON.stringify(session)
+    const { expires } = (session as Content).cookie ?? {}
     const id = idOf(sid)
     const was = this.#known.get(session)
     let base = was?.record
     for (let round = 0; round < ROUNDS; round++) {
       const data = was && base ? merged(was.text, text, base.data) : text
-      const record = this.#record(base, data, parsed(text))
+      const record = this.#record(base, data, expires)
       if (yield* wait(this.#store.set(id, record, base?.version ?? 0))) {
         this.#known.set(session, { record, text })
         return
@@ -177,13 +177,16 @@ class Sessions {
   }
 
   *touch(sid: string, session: object): Flow<undefined> {
-    const { cookie } = JSON.parse(JSON.stringify(session)) as Content
+    const { cookie } = session as Content
+    if (!cookie) return
+    // As it will be read again, and as it is now: the app may go on changing it.
+    const kept = JSON.parse(JSON.stringify(cookie)) as NonNullable<Content['cookie']>
     const id = idOf(sid)
     const was = this.#known.get(session)
     let base = was?.record ?? (yield* wait(this.#fresh(id)))
     for (let round = 0; round < ROUNDS && isOurs(base); round++) {
-      const content = { ...parsed(base.data), cookie } as Content
-      const record = this.#record(base, MARK + JSON.stringify(content), content)
+      const content: Content = { ...parsed(base.data), cookie: kept }
+      const record = this.#record(base, MARK + JSON.stringify(content), kept.expires)
       const moved = Math.abs(record.expiresAt - base.expiresAt)
       if (moved < (record.expiresAt - record.seenAt) / 10) return
       if (yield* wait(this.#store.set(id, record, base.version))) {
@@ -200,7 +203,7 @@ class Sessions {
   }
 
   *all(list: List): Flow<object[]> {
-    return (yield* this.#listed(list)).map(([, { data }]) => parsed(data))
+    return (yield* this.#listed(list)).map(([, { data }]) => parsed(data) ?? {})
   }
 
   *length(list: List): Flow<number> {
@@ -215,10 +218,10 @@ class Sessions {
     return (yield* wait(collect(list()))).filter(([, record]) => isOurs(record))
   }
 
-  #record(base: SessionRecord | undefined, data: string, { cookie }: Content): SessionRecord {
+  #record(base: SessionRecord | undefined, data: string, expires: unknown): SessionRecord {
     const now = this.#clock()
     // Its date is by the machine's clock, whatever ours is.
-    const left = cookie?.expires ? new Date(cookie.expires as string).valueOf() - Date.now() : this.#idle
+    const left = expires ? new Date(expires as string | Date).valueOf() - Date.now() : this.#idle
     const life = Number.isNaN(left) ? this.#idle : left
     const { createdAt = now, version = 0 } = base ?? {}
     return { data, createdAt, seenAt: now, expiresAt: now + life, version: version + 1 }
@@ -232,7 +235,7 @@ class Sessions {
 /** What changed between `before` and `mine`, done to `theirs`. */
 function merged(before: string, mine: string, theirs: string): string {
   if (theirs === before || !theirs.startsWith(MARK)) return mine
-  const [old, own, result] = [before, mine, theirs].map(parsed) as [Content, Content, Content]
+  const [old, own, result] = [before, mine, theirs].map((text) => parsed(text) ?? {}) as [Content, Content, Content]
   for (const key of new Set([...Object.keys(old), ...Object.keys(own)])) {
     if (key === '__proto__' || isDeepStrictEqual(old[key], own[key])) continue
     if (key in own) result[key] = own[key]
@@ -245,12 +248,11 @@ function isOurs(record: SessionRecord | undefined): record is SessionRecord {
   return record?.data.startsWith(MARK) === true
 }
 
-function parsed(data: string): Content {
+/** `undefined`: somebody else has written there. The error would quote the text. */
+function parsed(data: string): Content | undefined {
   try {
     return JSON.parse(data.slice(MARK.length)) as Content
-  } catch {
-    return {}
-  }
+  } catch {}
 }
 
 /** Of the length of a handle, and of no use as an identifier. */
