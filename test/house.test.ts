@@ -66,6 +66,8 @@ const BUILDS_ON: Record<string, readonly string[]> = {
   'identity/throttle': ['store/memory'],
   'store/mongodb-ending': ['store/mongodb-driver'],
   'store/mongodb-watch': ['store/mongodb-document', 'store/mongodb-driver'],
+  // What it reads elsewhere it writes down as the codec would.
+  'strategy/legacy': ['codec'],
   'token/endpoints': ['guard/csrf', 'transport/cookie'],
   // A sign-in that is under way is in a cookie, that it came back is marked in a store; a logout is a token's word.
   'identity/oauth': ['store/memory'],

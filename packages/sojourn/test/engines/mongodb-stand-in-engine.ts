@@ -292,14 +292,16 @@ function changed(base: Document, u: Document, inserted: boolean): Document {
   if (!names.some((name) => name.startsWith('$'))) return copy({ _id: base._id, ...u })
   for (const name of names) if (!OPERATORS.includes(name)) throw new Error(`the operator ${name} is not implemented`)
   const { $setOnInsert, ...rest } = u
-  const operators = inserted && $setOnInsert ? { ...rest, $set: { ...rest.$set, ...$setOnInsert } } : rest
+  const operators: Document =
+    inserted && $setOnInsert ? { ...rest, $set: { ...rest.$set, ...$setOnInsert } } : { ...rest }
   const after = copy(base)
-  for (const [name, operands] of Object.entries(operators)) {
-    // To set the `_id` that it has is no change, and not an error as for mingo.
-    const { _id, ...rest } = operands as Document
-    const same = name === '$set' && _id !== undefined && _id === after._id
-    change(after, { [name]: same ? rest : operands } as never)
+  if (operators.$set && '_id' in operators.$set) {
+    // Allowed where it changes nothing, which `mingo` does not know.
+    const { _id, ...others } = operators.$set
+    if (keyOf(_id) !== keyOf(base._id)) throw new CommandError(66, 'the _id field is immutable')
+    operators.$set = others
   }
+  for (const [name, operands] of Object.entries(operators)) change(after, { [name]: operands } as never)
   return after
 }
 
