@@ -47,6 +47,14 @@ const MIGRATIONS = [
    CREATE INDEX throttle_at ON throttle(at);
    CREATE TABLE known (key TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
    CREATE INDEX known_at ON known(at);`,
+  // What was counted so far is forgotten: nobody waits for longer than an hour for it.
+  `DROP TABLE throttle;
+   DROP TABLE known;
+   CREATE TABLE counts (
+     id TEXT PRIMARY KEY, level TEXT NOT NULL, at INTEGER NOT NULL, expires INTEGER NOT NULL, version INTEGER NOT NULL
+   ) STRICT, WITHOUT ROWID;
+   CREATE INDEX counts_expires ON counts(expires);
+   CREATE INDEX counts_at ON counts(at);`,
 ]
 
 /** Opens the file, making or migrating it, readable by its owner alone. Throws without a driver, and for a newer release's file. */

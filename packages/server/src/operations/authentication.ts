@@ -75,7 +75,8 @@ export function authenticationOperations(
     passwordMin,
 
     async signUp({ session, ip }, { username, password }) {
-      const refused = checkUsername(username) ?? checkPassword(password, username, passwordMin) ?? throttle.signUp(ip)
+      const broken = checkUsername(username) ?? checkPassword(password, username, passwordMin)
+      const refused = broken ?? (await throttle.signUp(ip))
       if (refused) return refused
       const hash = await hashed(password)
       if (!hash.ok) return hash
@@ -83,7 +84,7 @@ export function authenticationOperations(
       if (!user) return { ok: false, reason: 'taken', message: 'This username is taken.' }
       log.info({ event: 'user_created', user: user.id, ip })
       merge(session, user)
-      session.login(user.id)
+      session.login(user.id, PASSWORD)
       return { ok: true, value: user }
     },
 
@@ -92,13 +93,13 @@ export function authenticationOperations(
       if (!found.ok) return found
       const user = found.value
       merge(session, user)
-      session.login(user.id, { persistent: remember })
+      session.login(user.id, { persistent: remember, ...PASSWORD })
       return found
     },
 
     async issueTokens({ ip }, { username, password, device }) {
       const found = await proven({ username, password, ip })
-      return found.ok ? { ok: true, value: await pair.issue({ userId: found.value.id, device }) } : found
+      return found.ok ? { ok: true, value: await pair.issue({ userId: found.value.id, device, ...PASSWORD }) } : found
     },
 
     async changePassword({ session, user, ip, bearer }, { current, next }) {
@@ -125,6 +126,9 @@ export function authenticationOperations(
     },
   }
 }
+
+/** How they proved who they are (RFC 8176). */
+const PASSWORD = { amr: ['pwd'] }
 
 /** One answer for every failure: which of the two was wrong would tell who has an account. */
 const WRONG: Refused<'credentials'> = { ok: false, reason: 'credentials', message: 'Username or password is wrong.' }
