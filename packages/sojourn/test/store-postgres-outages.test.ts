@@ -4,7 +4,7 @@ import pg from 'pg'
 import postgresJs from 'postgres'
 import type { SessionRecord } from 'sojourn'
 import { cached } from 'sojourn/store/cached'
-import { type PostgresClient, type PostgresStore, postgres } from 'sojourn/store/postgres'
+import { migrate, type PostgresClient, type PostgresStore, postgres } from 'sojourn/store/postgres'
 import { manualClock } from 'sojourn/testing/clock'
 import { afterEach, describe, expect, test } from 'vitest'
 import { usePostgres } from './engines/postgres.js'
@@ -92,6 +92,23 @@ describe('outages', () => {
     await expect
       .poll(async () => (await browser.visit((session) => session.userId)).value, { timeout: 15_000 })
       .toBe('ada')
+  })
+
+  test('A-69: after a failover to where it may not write, the store neither reads nor writes, until it is the primary', {
+    timeout: 60_000,
+  }, async () => {
+    const store = await open(clients['pg.Pool']())
+    await store.set('a', record(), 0)
+    await engine().demote()
+    try {
+      const kept = async () => store.get('a').catch((error: Error) => error.message)
+      await expect.poll(kept, { timeout: 10_000 }).toMatch(/is a replica/)
+      await expect(store.set('b', record(), 0)).rejects.toThrow(/is a replica/)
+      await expect(migrate(clients['pg.Pool']())).rejects.toThrow(/is a replica/)
+    } finally {
+      await engine().promote()
+    }
+    await expect.poll(() => store.get('a').catch(() => undefined), { timeout: 10_000 }).toMatchObject({ version: 1 })
   })
 
   test('kill -9 of the server in the middle of writes loses no write that was acknowledged', {

@@ -62,23 +62,23 @@ export interface Driver {
  */
 const PATIENCE = 2000
 
-/** The driver of `client`. @throws TypeError when it is neither library's. */
-export function driverOf(client: unknown): Driver {
+/** The driver of `client`; `lost` is called when an idle connection of it has broken. @throws TypeError when it is neither library's. */
+export function driverOf(client: unknown, lost: () => void = () => {}): Driver {
   const has = (...names: string[]) =>
     names.every((name) => typeof (client as Record<string, unknown> | null)?.[name] === 'function')
   if (typeof client === 'function' && has('unsafe', 'listen')) return postgresJs(client as PostgresJs)
-  if (typeof client === 'object' && has('query', 'connect', 'on', 'off')) return pg(client as PgClient)
+  if (typeof client === 'object' && has('query', 'connect', 'on', 'off')) return pg(client as PgClient, lost)
   throw new TypeError('postgres: give it a Pool or Client of "pg", or the `sql` of "postgres"; it opens no connection')
 }
 
 /** A client answers one query at a time, and the next release of `pg` will not queue for it. A pool does. */
 const lasts = new WeakMap<PgClient, Promise<unknown>>()
 
-function pg(client: PgClient): Driver {
+function pg(client: PgClient, lost: () => void): Driver {
   // An idle connection that breaks has told nobody anything wrong, and the next query reports the trouble if it lasts;
   // but an 'error' that nobody listens to ends the process. The app's own listeners hear it as before.
-  const ignore = () => {}
-  client.on('error', ignore)
+  const heard = () => lost()
+  client.on('error', heard)
   const ask = (query: PgQuery) => {
     if ('totalCount' in client) return client.query(query)
     const answer = (lasts.get(client) ?? Promise.resolve()).then(() => client.query(query))
@@ -96,7 +96,7 @@ function pg(client: PgClient): Driver {
       return { rows, count: rowCount ?? 0 }
     },
     listen: (channel, listener) => listenPg(client, channel, listener),
-    release: () => void client.off('error', ignore),
+    release: () => void client.off('error', heard),
   }
 }
 

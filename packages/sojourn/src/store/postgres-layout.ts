@@ -50,7 +50,7 @@ export function survey({ full }: Names): { text: string; values: string[] } {
   return {
     text: `SELECT (to_regclass($1) IS NOT NULL)::integer, obj_description(to_regclass($1), 'pg_class'),
       current_setting('server_encoding'), current_setting('server_version_num')::integer,
-      current_setting('transaction_isolation')`,
+      current_setting('transaction_isolation'), pg_is_in_recovery()::integer`,
     values: [full],
   }
 }
@@ -60,8 +60,10 @@ export function survey({ full }: Names): { text: string; values: string[] } {
  * @throws Error when the table is somebody else's or the server cannot hold it.
  */
 export function found(names: Names, [row]: unknown[][]): number {
-  const [there, comment, encoding, server, isolation] = row as [unknown, string | null, string, unknown, string]
+  const [there, comment, encoding, server, isolation, replica] = row as [unknown, string | null, ...string[]]
   if (Number(server) < 140_000) throw new Error('postgres: the server is older than PostgreSQL 14')
+  if (Number(replica) === 1)
+    throw new Error('postgres: the server is a replica, which takes no writes and learns late of ends; use the primary')
   if (encoding !== 'UTF8')
     throw new Error(`postgres: the database's encoding is ${encoding}, which cannot hold every text; it must be UTF8`)
   if (isolation !== 'read committed')

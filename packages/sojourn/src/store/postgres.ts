@@ -64,7 +64,7 @@ const LEASE = `${OWN}sweep`
  * `pg.Client`, which does not come back from a lost connection. It must lead to the primary, not to a replica.
  *
  * A verb rejects when PostgreSQL fails; when the table is not there or of another version, the error says what to do.
- * The first verb costs one round trip more, to look. A `pg` query that has no answer after two seconds is given up and
+ * The first verb, and the first after a failure, costs one round trip more, to look. A `pg` query that has no answer after two seconds is given up and
  * its connection closed.
  *
  * @throws TypeError on a client of another kind, and on a table or schema name that is not one.
@@ -72,27 +72,31 @@ const LEASE = `${OWN}sweep`
 export function postgres(client: PostgresClient, options: PostgresOptions = {}): PostgresStore {
   const { clock = () => Date.now(), push = false } = options
   const names = namesOf(options)
-  const driver = driverOf(client)
+  let looked: Promise<unknown> | undefined
+  const lookAgain = () => {
+    looked = undefined
+  }
+  const driver = driverOf(client, lookAgain)
   const channel = push ? channelOf(names) : undefined
   const sql = statements(names, channel)
 
-  let looked: Promise<unknown> | undefined
+  let migrating = options.migrate
   const look = async () => {
-    if (options.migrate) return migrate(client, options)
+    if (migrating) await migrate(client, options)
+    migrating = false
     const { text, values } = survey(names)
-    const { rows } = await driver.run({ text }, values)
-    return check(names, found(names, rows))
-  }
-  const ready = () => {
-    looked ??= look().catch((error) => {
-      looked = undefined
-      throw error
-    })
-    return looked
+    check(names, found(names, (await driver.run({ text }, values)).rows))
   }
   const run = async (statement: Statement, ...values: (string | number | boolean | null)[]) => {
-    await ready()
-    return driver.run(statement, values)
+    looked ??= look()
+    try {
+      await looked
+      return await driver.run(statement, values)
+    } catch (error) {
+      // Whatever it was: it may be another server by now, and a replica.
+      lookAgain()
+      throw error
+    }
   }
   const lockOf = (user: string | null) => (user === null ? null : lockKey(names, 'user', user))
 

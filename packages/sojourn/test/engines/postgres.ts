@@ -1,6 +1,6 @@
 /** A real PostgreSQL server for tests: its own data, its own port, and ways to make it fail. */
 import { execFile, spawnSync } from 'node:child_process'
-import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { chownSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,6 +27,10 @@ export interface PostgresEngine {
   kill(): Promise<void>
   /** Starts it again after either, on the same port. */
   start(): Promise<void>
+  /** Stops it, and starts it as a replica: it answers reads, and takes no writes. */
+  demote(): Promise<void>
+  /** Makes a replica a primary again. */
+  promote(): Promise<void>
 }
 
 async function freePort(): Promise<number> {
@@ -82,12 +86,20 @@ export async function startPostgres(
     await client.end()
     return url(name)
   }
+  const stop = async () => void (await run(command('pg_ctl', '-D', data, '-m', 'fast', '-w', 'stop')))
   return {
     port,
     url: await database(),
     database,
     start,
-    stop: () => run(command('pg_ctl', '-D', data, '-m', 'fast', '-w', 'stop')).then(() => {}),
+    stop,
+    async demote() {
+      await stop()
+      writeFileSync(join(data, 'standby.signal'), '')
+      if (root) chownSync(join(data, 'standby.signal'), NOBODY, NOBODY)
+      await start()
+    },
+    promote: async () => void (await run(command('pg_ctl', '-D', data, '-w', 'promote'))),
     async kill() {
       process.kill(Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0]), 'SIGKILL')
       await pause(50)
