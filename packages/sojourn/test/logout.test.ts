@@ -1,13 +1,13 @@
 /** Logout tokens: what they end, what is no such token, and the races between a logout and what else happens. */
 import { UnsecuredJWT } from 'jose'
-import { createSessions, opaque, type Session, type Store, sealed, type UserStore } from 'sojourn'
+import { createSessions, jwt, opaque, type Session, type Store, sealed, type UserStore } from 'sojourn'
 import { type LogoutReceiver, logoutReceiver } from 'sojourn/identity/logout'
 import { LogoutIndex } from 'sojourn/identity/logout-index'
 import { oauth, oidc } from 'sojourn/identity/oauth'
 import { memory } from 'sojourn/store/memory'
 import { revocations } from 'sojourn/token/revocation'
 import { describe, expect, test } from 'vitest'
-import { type App, gated, KEY, type Shop, shop } from './helpers.js'
+import { type App, counted, gated, KEY, type Shop, shop } from './helpers.js'
 import { type Liar, startLiar } from './providers/liar.js'
 
 /** A flow of the library, one step at a time: `wait` marks where it awaits. */
@@ -28,8 +28,15 @@ const EVENT = 'http://schemas.openid.net/event/backchannel-logout'
 /** As a clock: the tokens' times are those of this machine. */
 const clock = Object.assign(() => Date.now(), { advance() {}, set() {} }) as never
 
+const ended = () => revocations({ store: memory(), within: 50 })
+
 const ways: Record<string, () => App<Shop>> = {
   opaque: () => shop({ clock }),
+  jwt: () => {
+    const strategy = jwt({ issuer: 'https://shop.example', audience: 'https://shop.example', revocations: ended() })
+    // Guests are kept by the next one.
+    return shop({ clock, strategy: [strategy, opaque({ store: memory() })] })
+  },
   sealed: () => shop({ clock, strategy: sealed({ revocations: revocations({ store: memory(), within: 50 }) }) }),
 }
 
@@ -343,6 +350,21 @@ test('a rotation and a logout at the same moment: every order of their store cal
     expect([order, [...live]]).toEqual([order, []])
   }
   expect(orders.size).toBeGreaterThan(50)
+})
+
+test('what it costs: four calls to note a sign-in, one to follow, four and one for each identifier to end', async () => {
+  const { store, calls } = counted(memory())
+  const it = await scene(ways.opaque, store)
+  const browser = await signedIn(it, 'ann', 'sid 1')
+  expect(calls()).toEqual(['get', 'set', 'get', 'set'])
+  await browser.visit((session) => session.rotate())
+  await it.receiver.settled()
+  expect(calls()).toEqual(['set'])
+  await browser.visit((session) => session.data.cart.push('hat'))
+  expect(calls()).toEqual([])
+  await it.receiver.handler(form(await it.a.sign('logout+jwt', claimsOf(it.a, { sid: 'sid 1' }))))
+  // Came before? · the provider's session · its successor, found · the successor's, none · came.
+  expect(calls()).toEqual(['get', 'get', 'set', 'set', 'get', 'set', 'set'])
 })
 
 test('nothing at rest names anybody at the provider', async () => {

@@ -17,7 +17,7 @@ import { isPlausible } from 'sojourn/identity/oauth-call'
 import { memory } from 'sojourn/store/memory'
 import { manualClock } from 'sojourn/testing/clock'
 import { describe, expect, test } from 'vitest'
-import { gated, KEY, MINUTE, shop } from './helpers.js'
+import { counted, gated, KEY, MINUTE, shop } from './helpers.js'
 import { type Liar, startLiar } from './providers/liar.js'
 import { Visitor } from './providers/visitor.js'
 
@@ -50,6 +50,16 @@ test('what is not attacked arrives, once, and costs the browser nothing that sta
   const found = await whole(it)
   expect(found).toMatchObject({ identity: { issuer: it.a.issuer, sub: 'ann' }, intent: 'login', returnTo: '/' })
   expect(it.ann.cookies.size).toBe(0)
+})
+
+test('what it costs: no store call to begin, one to come back', async () => {
+  const { store, calls } = counted(memory())
+  const it = await scene({ store })
+  const back = it.a.agree(await it.ann.begin(it.oauth, 'a'))
+  expect(calls()).toEqual([])
+  await it.ann.callback(it.oauth, back)
+  expect(calls()).toEqual(['set'])
+  expect(it.a.asked()).toEqual(['/.well-known/openid-configuration', '/token', '/jwks'])
 })
 
 describe('state', () => {
@@ -317,6 +327,9 @@ describe('what a provider answers', () => {
       'https://x.internal/',
       'https://0x7f.1/',
       'https://u:p@id.example/',
+      'https://localhost./',
+      'https://db./',
+      'https://x.local./',
     ])
       expect([url, isPlausible(url, home)]).toEqual([url, false])
     for (const url of ['https://id.example/t', 'https://oauth2.googleapis.com/token'])
@@ -562,6 +575,18 @@ describe('complete', () => {
     await browser.visit((mine) => it.oauth.complete(it.ann.request(fine), mine, { account: () => 'ann' }))
     expect((await browser.visit(({ userId, amr }) => [userId, amr])).value).toEqual(['ann', undefined])
   })
+})
+
+test('GitHub is found where it is', () => {
+  const client = { clientId: 'c', clientSecret: 's' }
+  const [hub, enterprise, own] = [undefined, 'https://octo.ghe.com', 'https://git.shop.example'].map((url) =>
+    github({ ...client, ...(url === undefined ? {} : { url }) }),
+  )
+  expect([hub, enterprise, own].map((it) => [it?.issuer, it?.api[0]])).toEqual([
+    ['https://github.com', 'https://api.github.com'],
+    ['https://octo.ghe.com', 'https://api.octo.ghe.com'],
+    ['https://git.shop.example', 'https://git.shop.example/api/v3'],
+  ])
 })
 
 test('misuse is told when the server starts', () => {

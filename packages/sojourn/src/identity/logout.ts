@@ -87,8 +87,8 @@ export class LogoutReceiver {
   /**
    * `POST logout_token=…`, a form, from the provider's server: 200 when what it names is ended, 400 for what is no such
    * token, 503 where that cannot be told or done now. Never cached, and no more said than that. To be mounted where
-   * nothing asks for a session or a form token; the signature is what counts (BL-01). Up to four store calls, and those
-   * of each session's end.
+   * nothing asks for a session or a form token; the signature is what counts (BL-01). Four store calls, and those
+   * of each session's end and one more.
    */
   readonly handler = async (request: Request): Promise<Response> => {
     const type = /^[^;\s]*/.exec(request.headers.get('content-type') ?? '')?.[0].toLowerCase()

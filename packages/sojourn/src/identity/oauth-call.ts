@@ -48,8 +48,9 @@ export function isPlausible(text: unknown, home: URL): text is string {
 
 /** A name of the public network: an address, or a name of the local one, is where an attacker would point us. */
 function isPublicName(hostname: string): boolean {
-  if (hostname.startsWith('[') || /^[\d.]+$/.test(hostname) || !hostname.includes('.')) return false
-  return !/\.(?:localhost|local|internal|home\.arpa|intranet|lan)\.?$/i.test(hostname)
+  const name = hostname.replace(/\.$/, '')
+  if (name.startsWith('[') || /^[\d.]+$/.test(name) || !name.includes('.')) return false
+  return !/\.(?:localhost|local|internal|home\.arpa|intranet|lan)$/.test(name)
 }
 
 /** Calls to a provider at `home`. */

@@ -49,7 +49,7 @@ export interface ClientOptions {
 
 /** Options of `github`. */
 export interface GithubOptions extends ClientOptions {
-  /** A GitHub of one's own. Default `https://github.com`. */
+  /** A GitHub of one's own: GitHub Enterprise Server, or one below `ghe.com`. Default `https://github.com`. */
   url?: string
 }
 
@@ -60,8 +60,9 @@ export interface GithubOptions extends ClientOptions {
 export function github({ url = 'https://github.com', scope = [], ...client }: GithubOptions): ProviderSettings {
   checkClient('github', client)
   const home = checkSecure('github', url)
-  const { origin } = home
-  const api = origin === 'https://github.com' ? 'https://api.github.com' : `${origin}/api/v3`
+  const { origin, hostname } = home
+  const ofGithub = hostname === 'github.com' || hostname.endsWith('.ghe.com')
+  const api = ofGithub ? `https://api.${hostname}` : `${origin}/api/v3`
   const login = `${origin}/login/oauth`
   const headers = { accept: 'application/vnd.github+json', 'user-agent': 'sojourn' }
   return {
