@@ -44,7 +44,7 @@ async function asked(work: () => Promise<unknown>): Promise<Record<string, numbe
   for (const [, source, name] of text.matchAll(/^\+[\d.]+ \[\d+ ([^\]]+)\] "(\w+)"/gm)) {
     const command = name!.toLowerCase()
     // What drivers say as they connect, and this itself.
-    if (source !== 'lua' && !['hello', 'info', 'client', 'select', 'echo', 'quit'].includes(command))
+    if (source !== 'lua' && !['hello', 'info', 'client', 'select', 'echo', 'ping'].includes(command))
       seen[command] = (seen[command] ?? 0) + 1
   }
   return seen

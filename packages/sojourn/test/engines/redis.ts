@@ -212,20 +212,29 @@ export async function until(what: () => Promise<boolean> | boolean, ms = 20_000)
   }
 }
 
+/** What a server is asked to say last: not every one knows QUIT. */
+const END = 'sojourn-end'
+
 /** One command over a connection of its own; the whole reply, unparsed. */
 async function command(port: number, words: string[]): Promise<string> {
   const socket = connect(port, HOST)
   try {
     await once(socket, 'connect')
-    const parts = words.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
-    socket.write(`*${words.length}\r\n${parts.join('')}*1\r\n$4\r\nQUIT\r\n`)
+    const said = [words, ['PING', END]].map((all) => {
+      const parts = all.map((word) => `$${Buffer.byteLength(word)}\r\n${word}\r\n`)
+      return `*${all.length}\r\n${parts.join('')}`
+    })
+    socket.write(said.join(''))
     socket.setTimeout(5000, () => socket.destroy(new Error('no answer')))
     let text = ''
-    for await (const chunk of socket) text += chunk
+    for await (const chunk of socket) {
+      text += chunk
+      if (text.endsWith(`$${END.length}\r\n${END}\r\n`)) break
+    }
     return text
-      .replace(/\r\n?/g, '\n')
+      .replaceAll('\r\n', '\n')
+      .replace(/\$\d+\n[^\n]*\n$/, '')
       .replace(/^\$\d+\n/, '')
-      .replace(/\+OK\n$/, '')
   } finally {
     socket.destroy()
   }
