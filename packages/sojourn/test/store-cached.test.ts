@@ -274,7 +274,7 @@ describe('A-85: how long a copy can be wrong', () => {
   test('A-68, A-69: a stale copy loses no update and brings nothing back', async () => {
     const backend = new PlainStore(() => clock())
     const clock = manualClock()
-    const node = () => shop({ clock, strategy: opaque({ store: cached(backend, { clock }) }) })
+    const node = () => shop({ clock, strategy: opaque({ store: cached(counted(backend).store, { clock }) }) })
     const [here, there] = [node(), node()]
     const { given } = await here.request('', (s) => s.login('ada'))
     await there.userOf(given!)

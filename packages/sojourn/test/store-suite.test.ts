@@ -15,6 +15,7 @@ function harness(fault: Fault, lacks: StoreHarness['lacks'] = []): StoreHarness 
   return {
     clock,
     lacks,
+    tells: 20,
     create: () => {
       const right = new PlainStore(clock)
       const store: Store = {
@@ -24,6 +25,7 @@ function harness(fault: Fault, lacks: StoreHarness['lacks'] = []): StoreHarness 
         list: (userId) => right.list(userId),
         endAll: (userId, except) => right.endAll(userId, except),
         sweep: (now) => right.sweep(now),
+        watch: (onChange) => right.watch(onChange),
       }
       for (const verb of lacks) delete store[verb]
       return Object.assign(store, fault(right))
@@ -222,6 +224,16 @@ const faults: Record<string, Fault> = {
         .slice(0, 500)
         .filter(([id]) => right.records.delete(id)).length,
   }),
+  'tells nobody': () => ({ watch: () => () => {} }),
+  'tells of what is written, and not of what is deleted': (right) => ({
+    delete: (id) => right.get(id) !== undefined && right.records.delete(id),
+  }),
+  'tells those who want to hear no more': (right) => ({
+    watch(onChange) {
+      right.watch(onChange)
+      return () => {}
+    },
+  }),
   'cannot be closed twice': () => {
     let closed = false
     return {
@@ -276,7 +288,7 @@ describe('the suite', () => {
     expect(await failures(bare)).toEqual([])
     expect(storeCases(bare).at(-1)?.name).toMatch(/LEFT OUT.*: list, endAll, sweep$/)
     expect(storeCases(bare).length).toBeGreaterThan(18)
-    expect(storeCases({ create: bare.create }).at(-1)?.name).toMatch(/LEFT OUT.*: clock, breakBackend$/)
+    expect(storeCases({ create: bare.create }).at(-1)?.name).toMatch(/LEFT OUT.*: clock, breakBackend, watch$/)
   })
 
   test('finds out a store that can less than was said, and one that can more', async () => {

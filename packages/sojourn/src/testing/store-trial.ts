@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Awaitable, SessionRecord, Store } from '../types.js'
 
 /** What a case cannot do without. */
-export type Need = 'list' | 'endAll' | 'sweep' | 'clock' | 'breakBackend'
+export type Need = 'list' | 'endAll' | 'sweep' | 'clock' | 'breakBackend' | 'watch'
 
 /** A store under trial, and what may be done to it. */
 export interface Trial {
@@ -15,6 +15,8 @@ export interface Trial {
   now(): number
   advance(ms: number): void
   breakBackend(): Promise<void>
+  /** Milliseconds within which `watch` tells of a change. */
+  readonly tells: number
 }
 
 /** One check. */

@@ -1,5 +1,6 @@
 /** The store suite, second half: many records, whose they are, and the store itself. */
 import assert from 'node:assert/strict'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Store } from '../types.js'
 import { type Case, check, fresh, HOSTILE, holds, LIFE, listed, winners } from './store-trial.js'
 
@@ -136,6 +137,44 @@ export const users: readonly Case[] = [
       await assert.rejects(async () => store.delete('id'), 'delete')
       if (typeof store.list === 'function') await assert.rejects(() => listed(store, 'a'), 'list')
       if (typeof store.endAll === 'function') await assert.rejects(async () => store.endAll('a'), 'endAll')
+    },
+  ),
+  check(
+    'A-85: tells who watches of every write and end, also through another handle, until it stops',
+    ['watch'],
+    async (trial) => {
+      const { store, other } = trial
+      const told = new Set<string>()
+      let cuts = 0
+      const stop = store.watch(
+        (id) => void told.add(id),
+        () => void cuts++,
+      )
+      const heard = async (id: string, what: string, change: () => unknown) => {
+        told.clear()
+        cuts = 0
+        assert.ok(await change(), what)
+        const until = performance.now() + trial.tells
+        while (!told.has(id) && cuts === 0 && performance.now() < until) await pause(1)
+        assert.ok(told.has(id) || cuts > 0, `${what} was not told`)
+      }
+      for (const [where, handle] of Object.entries({ here: store, elsewhere: other })) {
+        await heard(where, `a record begun ${where}`, () => handle.set(where, fresh(trial), 0))
+        await heard(where, `a record written ${where}`, () => handle.set(where, fresh(trial, { version: 2 }), 1))
+        const past = fresh(trial, { version: 3, expiresAt: 0 })
+        await heard(where, `a record ended by a write ${where}`, () => handle.set(where, past, 2))
+        await handle.set(where, fresh(trial, { userId: where }), 0)
+        await heard(where, `a record deleted ${where}`, () => handle.delete(where))
+        if (!handle.endAll) continue
+        await handle.set(where, fresh(trial, { userId: where }), 0)
+        await heard(where, `the end of a user's sessions ${where}`, () => handle.endAll!(where))
+      }
+      stop()
+      told.clear()
+      cuts = 0
+      await other.set('late', fresh(trial), 0)
+      await pause(trial.tells)
+      assert.deepEqual([[...told], cuts], [[], 0], 'told after the watch was over')
     },
   ),
   check('may be closed twice', [], async ({ store }) => {

@@ -21,6 +21,11 @@ export interface StoreHarness {
   second?(store: Store): Awaitable<Store>
   /** Makes the backend of `store` fail from now on. Without it the case that a failure is never "no session" is not there. */
   breakBackend?(store: Store): Awaitable<void>
+  /**
+   * Milliseconds within which `watch` tells of a change that was made through another handle, or that it cannot name it.
+   * Without it what `watch` owes is not checked.
+   */
+  tells?: number
   /** The capabilities that the store does without. Their cases are not there; that it lacks them is checked. */
   lacks?: readonly ('list' | 'endAll' | 'sweep')[]
 }
@@ -54,6 +59,7 @@ export function storeCases(harness: StoreHarness): StoreCase[] {
     ...(harness.lacks ?? []),
     ...(harness.clock ? [] : (['clock'] as const)),
     ...(harness.breakBackend ? [] : (['breakBackend'] as const)),
+    ...(harness.tells === undefined ? (['watch'] as const) : []),
   ]
   const able = [...records, ...users].filter(({ needs }) => !needs.some((need) => lacks.includes(need)))
   return [
@@ -80,6 +86,7 @@ async function trial(harness: StoreHarness, run: Case['run']): Promise<void> {
       other,
       now: harness.clock ?? Date.now,
       advance: (ms) => harness.clock?.advance(ms),
+      tells: harness.tells ?? 0,
       breakBackend: async () => {
         broken = true
         await harness.breakBackend?.(store)
