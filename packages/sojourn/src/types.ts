@@ -83,9 +83,9 @@ export interface Store {
   /** How old what `get` answers may be, milliseconds, where it answers from a copy. Such a store has `fresh`. */
   readonly staleness?: number
   /**
-   * Pushed: this id changed or ended, here or in another process; who is told must not throw. `onCut`: the feed was lost,
-   * or cannot name what changed; anything may have, and whoever kept copies drops them. It is called when the loss is
-   * noticed, and again when the feed is back. Gives back what ends the watch.
+   * Pushed: this record changed or ended, here or in another process; one that begins need not be told. Who is told must
+   * not throw. `onCut`: the feed was lost, or cannot name what changed; anything may have, and whoever kept copies drops
+   * them. It is called when the loss is noticed, and again when the feed is back. Gives back what ends the watch.
    */
   watch?(onChange: (id: string) => void, onCut?: () => void): () => void
   close?(): Awaitable<void>

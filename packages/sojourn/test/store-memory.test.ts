@@ -21,7 +21,12 @@ function record(more: Partial<SessionRecord> = {}, now: number = clock()): Sessi
 afterEach(() => void vi.useRealTimers())
 
 describe('the contract of stores', () => {
-  const suite = storeCases({ clock, create: () => memory({ clock }), breakBackend: (store) => store.close?.() })
+  const suite = storeCases({
+    clock,
+    tells: 20,
+    create: () => memory({ clock }),
+    breakBackend: (store) => store.close?.(),
+  })
   for (const { name, run } of suite) test(name, run)
 
   test('answers as the plainest store does, whatever is asked of it, and evicts whom it should', () => {

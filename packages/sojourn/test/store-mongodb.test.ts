@@ -17,6 +17,7 @@ describe.each(drivers)('the contract of stores, over a STAND-IN, by %s', (_, by)
   let standIn: StandIn
   const suite = storeCases({
     clock,
+    tells: 1000,
     async create() {
       standIn = await useStandIn()
       return mongodb(connect(standIn.url, {}, by).db('app'), { clock })

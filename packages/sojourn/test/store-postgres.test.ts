@@ -104,6 +104,7 @@ describe.each([
 
   const suite = storeCases({
     clock,
+    ...(push && { tells: 1000 }),
     create() {
       const name = table()
       const store = postgres(clients[0]!.client, { table: name, clock, push, migrate: true })

@@ -26,6 +26,7 @@ function contract(open: Open, ports: () => number[]) {
   }
   return storeCases({
     clock,
+    tells: 1000,
     create: async () => {
       const prefix = `case-${prefixes++}*[a]:`
       return Object.assign(await make(prefix), { prefix })

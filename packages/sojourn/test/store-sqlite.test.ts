@@ -59,7 +59,7 @@ describe.each(BOTH)('the contract of stores: %s', (durability) => {
   const breakBackend = () => {
     beside().exec('DROP TABLE sojourn_sessions')
   }
-  const suite = storeCases({ create: open, second: open, clock, breakBackend })
+  const suite = storeCases({ create: open, second: open, clock, breakBackend, tells: 1000 })
   test.each(suite.map(({ name, run }) => [name, run] as const))('%s', { timeout: 30_000 }, (_, run) => run())
 })
 

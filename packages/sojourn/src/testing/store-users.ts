@@ -159,7 +159,7 @@ export const users: readonly Case[] = [
         assert.ok(told.has(id) || cuts > 0, `${what} was not told`)
       }
       for (const [where, handle] of Object.entries({ here: store, elsewhere: other })) {
-        await heard(where, `a record begun ${where}`, () => handle.set(where, fresh(trial), 0))
+        await handle.set(where, fresh(trial), 0)
         await heard(where, `a record written ${where}`, () => handle.set(where, fresh(trial, { version: 2 }), 1))
         const past = fresh(trial, { version: 3, expiresAt: 0 })
         await heard(where, `a record ended by a write ${where}`, () => handle.set(where, past, 2))
