@@ -141,7 +141,7 @@ describe('what the stores on MongoDB have written', () => {
     const old = await make(standIn.url)
     const value = await cookieFrom(`${await oldApp(old)}/login/ann`)
     const store = mongodb(connect(standIn.url).db('app'))
-    const app = newApp(old as LegacyStore, { store })
+    const app = newApp(old, { store })
     const browser = app.browser(value)
     expect(await browser.get<View>('/')).toMatchObject({ user: 'ann', count: 3 })
     expect([...browser.cookies.keys()]).toEqual(['__Host-Http-session'])
@@ -160,9 +160,7 @@ describe('what the stores on MongoDB have written', () => {
     const value = await cookieFrom(`${address}/login/ann`)
     const before = standIn.engine.documents('app.sessions')
     expect(before).toHaveLength(1)
-    await newApp(old as LegacyStore)
-      .browser(value)
-      .get('/add')
+    await newApp(old).browser(value).get('/add')
     expect(standIn.engine.documents('app.sessions')).toEqual(before)
   })
 })
@@ -172,7 +170,7 @@ describe('moving', () => {
     const old = new MemoryStore()
     const address = await oldApp(old)
     const value = await cookieFrom(address + path)
-    return { old, address, value, app: newApp(old as LegacyStore, more) }
+    return { old, address, value, app: newApp(old, more) }
   }
 
   test('a guest moves too, and signs in with what the guest had', async () => {
@@ -186,10 +184,7 @@ describe('moving', () => {
 
   test('A-68: of parallel requests with the old cookie one moves it, all are answered, and one session is left', async () => {
     const { app, value, old } = await world()
-    const slow = newApp(
-      { get: (sid, done) => void setTimeout(() => old.get(sid, done as never), 20) },
-      { store: app.store },
-    )
+    const slow = newApp({ get: (sid, done) => void setTimeout(() => old.get(sid, done), 20) }, { store: app.store })
     const views = await Promise.all(Array.from({ length: 8 }, () => slow.browser(value).get<View>('/')))
     expect(views.map(({ user }) => user)).toEqual(Array(8).fill('ann'))
     expect(await records(app.store, 'ann')).toBe(1)
@@ -197,10 +192,7 @@ describe('moving', () => {
 
   test('A-68: of parallel changes none vanishes: it is kept, or its request is told', async () => {
     const { app, value, old } = await world()
-    const slow = newApp(
-      { get: (sid, done) => void setTimeout(() => old.get(sid, done as never), 20) },
-      { store: app.store },
-    )
+    const slow = newApp({ get: (sid, done) => void setTimeout(() => old.get(sid, done), 20) }, { store: app.store })
     const clients = Array.from({ length: 5 }, () => slow.browser(value))
     const statuses = await Promise.all(clients.map(async (client) => (await client.send('/add')).status))
     const kept = statuses.filter((status) => status === 200)
@@ -238,9 +230,9 @@ describe('moving', () => {
           return go()
         })
         const { old, value } = await world()
-        const other = newApp(old as LegacyStore, { store: bare })
+        const other = newApp(old, { store: bare })
         app = other
-        const racing = newApp(old as LegacyStore, { store })
+        const racing = newApp(old, { store })
         const browser = racing.browser(value)
         await browser.send('/add')
         if (calls < at) continue
@@ -270,7 +262,7 @@ describe('moving', () => {
     const app = newApp({
       get(sid, done) {
         asked++
-        old.get(sid, done as never)
+        old.get(sid, done)
       },
     })
     const [sid] = decodeURIComponent(value).slice(2).split('.') as [string]
@@ -295,14 +287,14 @@ describe('moving', () => {
     const old = new MemoryStore()
     const before = await cookieFrom(`${await oldApp(old, 'old one')}/login/ann`)
     const after = await cookieFrom(`${await oldApp(old, ['new one', 'old one'])}/login/bea`)
-    const app = newApp(old as LegacyStore, { secrets: ['new one', 'old one'] })
+    const app = newApp(old, { secrets: ['new one', 'old one'] })
     expect(await app.browser(before).get<View>('/')).toMatchObject({ user: 'ann' })
     expect(await app.browser(after).get<View>('/')).toMatchObject({ user: 'bea' })
   })
 
   test('what has expired, is gone, or is not to go on, is ended; it never outlives its old cookie', async () => {
     const { old, value, app } = await world()
-    const nothing = newApp(old as LegacyStore, { read: () => undefined })
+    const nothing = newApp(old, { read: () => undefined })
     expect(await nothing.browser(value).get<View>('/')).toMatchObject({ refused: 'ended' })
     const spoiled = newApp({ get: (_, done) => done(null, { cookie: { expires: new Date(Date.now() - 1) } }) })
     expect(await spoiled.browser(value).get<View>('/')).toMatchObject({ refused: 'expired' })
@@ -328,13 +320,13 @@ describe('moving', () => {
 
   test('data that would not come back as it is fails loudly', async () => {
     const { old, value } = await world()
-    const app = newApp(old as LegacyStore, { read: () => ({ userId: 'ann', data: { since: new Date() } }) })
+    const app = newApp(old, { read: () => ({ userId: 'ann', data: { since: new Date() } }) })
     expect((await app.browser(value).send('/')).status).toBeGreaterThanOrEqual(500)
   })
 
   test('misuse is told when the server starts, or at the first login', async () => {
     const store = memory()
-    const from = new MemoryStore() as LegacyStore
+    const from = new MemoryStore()
     const good: LegacyOptions = { from, secrets: SECRET, read, store }
     for (const bad of [{ from: {} }, { secrets: [] }, { secrets: '' }, { read: undefined }, { store: undefined }])
       expect(() => legacy({ ...good, ...bad } as never)).toThrow(TypeError)

@@ -259,6 +259,18 @@ describe.each(drivers)('what is cut off or refused, by %s', (_, by) => {
     expect(await store.get('a')).toMatchObject({ version: 2 })
   })
 
+  test('A-80: a write that no majority acknowledged in time is a fault, in every verb', async () => {
+    const { store, standIn } = await world(by, {}, { prepare: false })
+    await store.set('a', record({ userId: 'ada' }), 0)
+    standIn.fate = ({ name }) => (['update', 'delete', 'findAndModify'].includes(name) ? 'unacknowledged' : undefined)
+    await expect(store.set('b', record(), 0)).rejects.toThrow('timed out')
+    await expect(store.set('a', record({ userId: 'ada', version: 2 }), 1)).rejects.toThrow('timed out')
+    await expect(store.set('a', record({ expiresAt: 0, version: 3 }), 2)).rejects.toThrow('timed out')
+    await expect(store.delete('b')).rejects.toThrow('timed out')
+    await expect(store.endAll('ada')).rejects.toThrow('timed out')
+    await expect(store.sweep(NOW)).rejects.toThrow('timed out')
+  })
+
   test("a unique index of somebody's own is a fault, not somebody faster", async () => {
     const { store, standIn } = await world(by, {}, { prepare: false })
     standIn.fate = ({ name }) =>

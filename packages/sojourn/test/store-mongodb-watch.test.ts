@@ -20,7 +20,9 @@ async function listen(store: MongodbStore) {
   return { told, onCut, stop }
 }
 
-const soon = (check: () => void) => vi.waitFor(check, { timeout: 8000 })
+const soon = (check: () => void) => vi.waitFor(check, { timeout: 12_000 })
+
+let warned = 0
 
 describe.each(drivers)('watch, by %s', (_, by) => {
   test('tells of what is written, ended and removed, by whichever process, and of no mark', async () => {
@@ -115,8 +117,9 @@ describe.each(drivers)('watch, by %s', (_, by) => {
     const said = warnings.mock.calls.filter(
       ([, options]) => (options as { code?: string }).code === 'SOJOURN_MONGODB_WATCH',
     )
+    warned += said.length
     // Once in a process: the second driver finds it said.
-    expect(said.length).toBe(by === drivers[0]![1] ? 1 : 0)
+    expect(warned).toBe(1)
   })
 
   test('close stops it', async () => {

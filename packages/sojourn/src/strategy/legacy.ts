@@ -27,13 +27,13 @@ import type {
 
 /** What express-session keeps of a session, as its stores give it back. */
 export interface LegacySession {
-  readonly cookie?: { readonly expires?: Date | string | number | boolean | null }
+  readonly cookie?: { readonly expires?: Date | string | number | boolean | null | undefined } | undefined
   readonly [key: string]: unknown
 }
 
 /** A store of express-session, as far as it is read: any `connect-…`. */
 export interface LegacyStore {
-  get(sid: string, callback: (error: unknown, session?: LegacySession | null) => void): unknown
+  get(sid: string, callback: (error: unknown, session?: unknown) => void): unknown
 }
 
 /** What of an old session goes on. */
@@ -236,10 +236,12 @@ class Legacy implements Strategy {
     return new Promise((resolve, reject) => {
       this.#options.from.get(sid, (error, session) => {
         // What express-session takes for "there is none".
-        if (!error || (error as NodeJS.ErrnoException).code === 'ENOENT') return resolve(session ?? undefined)
+        if (!error || (error as NodeJS.ErrnoException).code === 'ENOENT')
+          return resolve((session as LegacySession | null) ?? undefined)
         // Stores put the id, and whole sessions, into their messages: only the kind of failure is passed on.
-        const { name = 'Error', code } = error as { name?: string; code?: unknown }
-        reject(new Error(`legacy: the old store failed: ${code === undefined ? name : `${name} ${code}`}`))
+        const { name, code } = error as { name?: unknown; code?: unknown }
+        const kind = [name, code].map((word) => String(word ?? '')).filter((word) => /^\w{1,40}$/.test(word))
+        reject(new Error(`legacy: the old store failed: ${kind.join(' ') || 'it did not say why'}`))
       })
     })
   }

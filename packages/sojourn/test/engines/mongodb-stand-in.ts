@@ -22,6 +22,8 @@ export type Fate =
   /** The connection breaks, before or after it was carried out. */
   | 'cut before'
   | 'cut after'
+  /** It is carried out, and the majority was not there in time. */
+  | 'unacknowledged'
   /** It is refused. */
   | { readonly code: number; readonly errmsg: string; readonly more?: Document }
 
@@ -120,7 +122,13 @@ export class StandIn {
           throw new CommandError(40573, 'The $changeStream stage is only supported on replica sets')
       }
       const answer = await this.engine.run(name, body)
-      return fate === 'cut after' ? 'cut' : answer
+      if (fate === 'cut after') return 'cut'
+      const writeConcernError = {
+        code: 64,
+        codeName: 'WriteConcernTimeout',
+        errmsg: 'waiting for replication timed out',
+      }
+      return fate === 'unacknowledged' ? { ...answer, writeConcernError } : answer
     } catch (error) {
       if (!(error instanceof CommandError)) this.complaints.push(String(error))
       const { code = 59, message } = error as { code?: number; message: string }
