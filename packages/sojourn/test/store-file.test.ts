@@ -184,6 +184,8 @@ describe('the folder', () => {
     writeFileSync(join(path, 'novel.txt'), '')
     expect(() => file(path)).toThrow(TypeError)
     expect(readdirSync(path)).toEqual(['novel.txt'])
+    mkdirSync(join(path, 'stage'))
+    expect(() => file(path), 'one of our names does not make it ours').toThrow(TypeError)
     expect(() => file('')).toThrow(TypeError)
     expect(() => file(join(path, 'novel.txt'))).toThrow('EEXIST')
   })
@@ -221,6 +223,7 @@ describe('the folder', () => {
     closing.push({ close: () => rmSync(path, { force: true }) })
     const errors = await Promise.all(
       [
+        () => s.list()[Symbol.asyncIterator]().next(),
         () => s.get('canary-id'),
         () => s.set('canary-id', canary, 0),
         () => s.set('canary-id', canary, 1),
@@ -269,17 +272,17 @@ describe('several processes', () => {
     async (durability) => {
       const s = store()
       const children = await Promise.all([1, 2].map(() => talking('signIn', path, durability)))
+      closing.push(...children.map((each) => ({ close: () => each.kill() })))
       const told = children.map((each) => once(each, 'message'))
-      let rounds = 0
-      for (const until = Date.now() + 1500; Date.now() < until; rounds++) {
+      for (let round = 0; round < 25; round++) {
         const before = [...s.list('ada')].map(([id]) => id)
         s.endAll('ada')
-        for (const id of before) expect(s.get(id), `round ${rounds}`).toBeUndefined()
+        for (const id of before) expect(s.get(id), `round ${round}`).toBeUndefined()
         await pause(5)
       }
       for (const each of children) each.send('stop')
       const created = (await Promise.all(told)).reduce((sum, [message]) => sum + message.created, 0)
-      expect(Math.min(created, rounds)).toBeGreaterThan(10)
+      expect(created).toBeGreaterThan(10)
       // Nothing lives that is not listed, and so would be overlooked.
       const listed = [...s.list('ada')].map(([id]) => id)
       const living: string[] = []
@@ -339,8 +342,9 @@ describe('sweeping', () => {
     s.set('a', record({ userId: 'ada' }), 0)
     const living = contents(path)
     const at = (name: string) => join(path, name)
-    mkdirSync(at('stage/left'))
-    writeFileSync(at('stage/left/file'), '')
+    mkdirSync(at(`stage/${'a'.repeat(16)}1`))
+    writeFileSync(at(`stage/${'a'.repeat(16)}1/file`), '')
+    mkdirSync(at('stage/somebody-elses'))
     writeFileSync(join(only(), 'never-won.0'), '')
     writeFileSync(join(only('users'), `${'0'.repeat(64)}_entry`), '')
     const headless = at(`records/00/${'0'.repeat(64)}`)
@@ -352,7 +356,7 @@ describe('sweeping', () => {
     longAgo()
     await s.sweep(Date.now())
     await s.sweep(Date.now())
-    expect(contents(path)).toEqual(living)
+    expect(contents(path)).toEqual([...living, 'stage/somebody-elses'].toSorted())
     expect(s.get('a')).toBeDefined()
   })
 

@@ -22,8 +22,8 @@ export class Layout {
   constructor(root: string) {
     this.#root = root
     disk.makeFolders(root)
-    const foreign = disk.names(root)?.filter((name) => !name.startsWith('.') && name !== 'lost+found') ?? []
-    if (foreign.length > 0 && !foreign.some((name) => PARTS.includes(name)))
+    const there = disk.names(root)?.filter((name) => !name.startsWith('.') && name !== 'lost+found') ?? []
+    if (there.some((name) => !PARTS.includes(name)) && !PARTS.every((part) => there.includes(part)))
       throw new TypeError('file: there are other things in this folder; give one that is empty, or is not there yet')
     for (const part of PARTS) disk.makeFolder(`${root}/${part}`)
   }
@@ -91,6 +91,9 @@ export interface Kept {
 
 const maker = randomBytes(8).toString('hex')
 let made = 0
+
+/** What the names of records, users and what is being made look like. Nothing else is ever taken away. */
+export const OURS: RegExp = /^[0-9a-f]{64}$|^[0-9a-f]{16}[0-9a-z]+$/
 
 /** A name that no process has ever made, and none will make again. */
 export function fresh(): string {

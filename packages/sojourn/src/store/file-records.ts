@@ -51,6 +51,7 @@ export class Records {
 
   async *all(): AsyncGenerator<[id: string, record: SessionRecord]> {
     const breathe = breather(true)
+    this.#absent()
     for (const shard of SHARDS) {
       for (const name of await disk.manyNames(this.#at.shard('records', shard))) {
         const found = this.#read(this.#at.record(name), (head) => !head.replaced)

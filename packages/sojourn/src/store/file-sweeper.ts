@@ -1,7 +1,7 @@
 /** What a file store forgets in the background: records that have expired, and what processes that were killed left. */
 import { setTimeout as pause } from 'node:timers/promises'
 import * as disk from './file-disk.js'
-import { headAmong, type Layout, SHARDS } from './file-layout.js'
+import { headAmong, type Layout, OURS, SHARDS } from './file-layout.js'
 
 /** Milliseconds between sweeps, and how many of the 256 shards one takes: the whole folder in eight minutes. */
 const SWEEP_EVERY = 60_000
@@ -62,7 +62,7 @@ export class Sweeper {
     const walk = async (folder: string, visit: (path: string) => void) => {
       for (const name of this.#stopped ? [] : await disk.manyNames(folder)) {
         if (this.#stopped) return
-        visit(`${folder}/${name}`)
+        if (OURS.test(name)) visit(`${folder}/${name}`)
         await breathe()
       }
     }
