@@ -120,3 +120,18 @@ export function whatIsConfigured(schema: StandardSchema<{ count: number }>): voi
   // @ts-expect-error: the schema is of other data
   createSessions({ keys, schema, initial: () => ({ visits: 0 }) })
 }
+
+export async function aLoginKnowsTheData(): Promise<void> {
+  const session = await sessions.of(request)
+  session.login('u1', { amr: ['pwd'], acr: 'aal1', data: { count: 1 }, keep: ['cart'] })
+  // @ts-expect-error: not in the initial data
+  session.login('u1', { data: { wishes: [] } })
+  // @ts-expect-error: a count is a number
+  session.login('u1', { data: { count: 'one' } })
+  expectTypeOf(session.amr).toEqualTypeOf<readonly string[] | undefined>()
+  // @ts-expect-error: login() says it
+  session.acr = 'aal3'
+  createSessions({ keys, initial: () => ({ count: 0 }), merge: { count: (guest, kept) => guest + kept } })
+  // @ts-expect-error: no such rule
+  createSessions({ keys, initial: () => ({ count: 0 }), merge: { count: 'add' } })
+}

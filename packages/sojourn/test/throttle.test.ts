@@ -214,6 +214,13 @@ test('A-73: what somebody else wrote into the store counts as nothing', async ()
   expect(await guarded.guard('ada', '10.0.0.1', right)).toMatchObject({ ok: true })
 })
 
+test.each([undefined, null, false])('what a database says of what it does not find is wrong: %s', async (answer) => {
+  const guarded = throttle({ clock })
+  for (let i = 0; i < 5; i++)
+    expect(await guarded.guard('ada', '10.0.0.1', () => answer as undefined)).toEqual({ ok: true, value: answer })
+  expect(await guarded.guard('ada', '10.0.0.1', right)).toEqual({ ok: false, retryAfter: 4 })
+})
+
 test('misuse is a TypeError', () => {
   for (const perHour of [0, -1, Number.NaN])
     expect(() => throttle().charge('x', '10.0.0.1', perHour)).toThrow(TypeError)

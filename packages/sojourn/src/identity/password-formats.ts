@@ -5,6 +5,7 @@
 
 /** A kept hash, taken apart. */
 export type KeptHash =
+  /** `id`: the variant, with a word before it where it is of a former version. */
   | { readonly scheme: 'argon2'; readonly id: string; readonly cost: Argon2Cost; readonly text: string }
   /** `before`: what is done to the password first, against the 72 bytes that bcrypt ends at. */
   | { readonly scheme: 'bcrypt'; readonly text: string; readonly before: 'nothing' | 'sha256' }
@@ -51,14 +52,17 @@ const PARSERS: readonly Parser[] = [argon2, bcrypt, phcScrypt, djangoScrypt, wer
 
 /** `$argon2id$v=19$m=…,t=…,p=…$salt$digest`; Django puts `argon2` in front. */
 function argon2(kept: string): KeptHash | undefined {
-  const [, text = '', id = '', m, t, p, salt = '', digest = ''] =
-    /^(?:argon2)?(\$(argon2(?:id|i|d))\$(?:v=\d\d\$)?m=(\d{1,10}),t=(\d{1,10}),p=(\d{1,3})\$([\w+/]+)\$([\w+/]+))$/.exec(
+  const [, text = '', id = '', version, m, t, p, salt = '', digest = ''] =
+    /^(?:argon2)?(\$(argon2(?:id|i|d))\$(?:v=(16|19)\$)?m=(\d{1,10}),t=(\d{1,10}),p=(\d{1,3})\$([\w+/]+)\$([\w+/]+))$/.exec(
       kept,
     ) ?? []
   const cost = { memoryCost: Number(m), timeCost: Number(t), parallelism: Number(p) }
-  if (!(cost.memoryCost <= MOST_KIB && cost.timeCost <= MOST_PASSES && cost.parallelism <= MOST_LANES)) return undefined
-  const whole = bytes(salt, 'base64').length >= 8 && bytes(digest, 'base64').length >= 16
-  return whole ? { scheme: 'argon2', id, cost, text } : undefined
+  const { memoryCost, timeCost, parallelism } = cost
+  const affordable = memoryCost <= MOST_KIB && timeCost <= MOST_PASSES && parallelism <= MOST_LANES
+  // Eight blocks to a lane are the least that argon2 computes with (RFC 9106, 3.1).
+  if (!affordable || parallelism < 1 || timeCost < 1 || memoryCost < 8 * parallelism) return undefined
+  const whole = [salt, digest].every((part) => part.length % 4 !== 1) && salt.length >= 11 && digest.length >= 22
+  return whole ? { scheme: 'argon2', id: version === '19' ? id : `old ${id}`, cost, text } : undefined
 }
 
 /** `$2b$12$…`; Django puts `bcrypt` or `bcrypt_sha256` in front. `$2x$` says that it was made wrongly. */

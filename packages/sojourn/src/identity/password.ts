@@ -48,10 +48,10 @@ export interface Passwords {
    */
   hash(password: string): Promise<string>
   /**
-   * Whether the password fits the kept text. Without one, because nobody has that name, it computes just as long and
-   * says no (A-91). A text that is damaged or of no known form fits nothing, and is told as a fault.
+   * Whether the password fits the kept text. Without one, because nobody has that name or that user has no password, it
+   * computes just as long and says no (A-91). A text that is damaged or of no known form fits nothing, and is told as a fault.
    */
-  verify(kept: string | undefined, password: string): Promise<boolean>
+  verify(kept: string | null | undefined, password: string): Promise<boolean>
   /** The text was made otherwise than it would be today: compute it anew while the password is at hand (PW-06). */
   isOutdated(kept: string): boolean
   /** Hears of kept texts that cannot be read: events `fault`, with the code `ERR_DATA`. Returns what stops it. */
@@ -80,6 +80,7 @@ export function password(options: PasswordOptions = {}): Passwords {
   let bcrypt = options.bcrypt
 
   const read = (kept: string): Kept | undefined => {
+    if (typeof kept !== 'string') return undefined
     const [, id, rest = kept] = /^\$pepper\$([A-Za-z0-9]{1,16})(\$argon2.*)$/.exec(kept) ?? []
     const hash = parseHash(rest)
     const named = peppers.find((key) => key.id === id)
@@ -89,8 +90,7 @@ export function password(options: PasswordOptions = {}): Passwords {
   const fits = async ({ hash, pepper }: Kept, password: string, argon2: Argon2): Promise<boolean> => {
     if (hash.scheme === 'argon2') return fitsArgon2(argon2, hash.text, password, pepper)
     if (hash.scheme !== 'bcrypt') return sameSum(hash, password)
-    bcrypt ??= await loadBcrypt()
-    return bcrypt.compare(hash.before === 'sha256' ? sha256Hex(password) : password, hash.text)
+    return bcrypt!.compare(hash.before === 'sha256' ? sha256Hex(password) : password, hash.text)
   }
 
   return {
@@ -105,9 +105,18 @@ export function password(options: PasswordOptions = {}): Passwords {
     verify: async (kept, password) => {
       const { argon2, nobody } = await engine
       return gate(async () => {
-        const known = kept === undefined ? undefined : read(kept)
-        if (kept !== undefined && !known) events.emit(UNREADABLE)
-        if (known && isVerifiable(known.hash, password)) return fits(known, password, argon2)
+        const known = kept === undefined || kept === null ? undefined : read(kept)
+        if (known && isVerifiable(known.hash, password)) {
+          if (known.hash.scheme === 'bcrypt') bcrypt ??= await loadBcrypt()
+          try {
+            return await fits(known, password, argon2)
+          } catch {
+            // Of the right form, and still not what its library can read.
+            events.emit(UNREADABLE)
+            return false
+          }
+        }
+        if (!known && kept !== undefined && kept !== null) events.emit(UNREADABLE)
         // What never can have been set fits nobody; a stand-in for it keeps the time equal.
         await fitsArgon2(argon2, nobody, isHashable(password) ? password : '', pepper)
         return false

@@ -37,8 +37,8 @@ export type Guarded<T> = { readonly ok: true; readonly value: T | undefined } | 
 /** Guards what can be guessed. All throw a `Fault` where the store fails: then nothing is checked, and nobody let in. */
 export interface Throttle {
   /**
-   * Runs `check` unless too many were wrong, and counts what it says: `undefined` is wrong, and a check that throws
-   * counts as none. `account` is the name as typed, once it is normalised; `address` an IP. Store calls: 4 where it is
+   * Runs `check` unless too many were wrong, and counts what it says: `undefined`, `null` and `false` are wrong, and a check
+   * that throws counts as none. `account` is the name as typed, once it is normalised; `address` an IP. Store calls: 4 where it is
    * refused; else 6, and 1 more for a wrong one, up to 7 for a right one.
    */
   guard<T>(account: string, address: string, check: () => Awaitable<T | undefined>): Promise<Guarded<T>>
@@ -140,7 +140,7 @@ export function throttle(options: ThrottleOptions = {}): Throttle {
         await Promise.resolve(run(uncharge(keys))).catch(() => {})
         throw error
       }
-      await run(value === undefined ? wrong(admitted) : right(keys, admitted))
+      await run(isWrong(value) ? wrong(admitted) : right(keys, admitted))
       return { ok: true, value }
     },
 
@@ -154,6 +154,11 @@ export function throttle(options: ThrottleOptions = {}): Throttle {
     const full = yield* counts.change(yield* counts.read(key), HOUR, leaking(perHour))
     return full > 0 ? refusal(full) : undefined
   }
+}
+
+/** Databases say `null` of what they do not find, and comparisons `false`: a guess that counted as right would reset all. */
+function isWrong(value: unknown): boolean {
+  return value === undefined || value === null || value === false
 }
 
 interface Admitted {
