@@ -1,4 +1,5 @@
 import { Fault, type UserStore } from 'sojourn'
+import { cached } from 'sojourn/store/cached'
 import { memory } from 'sojourn/store/memory'
 import { manualClock } from 'sojourn/testing/clock'
 import { type Revocations, revocations } from 'sojourn/token/revocation'
@@ -83,6 +84,10 @@ describe('two verifiers on one store', () => {
     there.end('meanwhile', clock() + LATER)
     expect(await reading).toBe(true)
     expect(there.check(token('meanwhile'))).toBe(true)
+  })
+
+  test('does not rest on copies, which would widen the bound unseen', () => {
+    expect(() => made({ store: cached(memory()) })).toThrow(/answers from copies/)
   })
 
   test('what has run out is let go of', async () => {

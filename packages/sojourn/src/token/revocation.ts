@@ -6,6 +6,7 @@
 import { type Flow, isPromise, iterate, run, take, turn, wait } from '../awaitable.js'
 import { sha256 } from '../crypto/digest.js'
 import { Fault } from '../errors.js'
+import { mustBeStrong } from '../ledger/strong.js'
 import { type Ask, patience } from '../patience.js'
 import type { Awaitable, SessionRecord, UserStore } from '../types.js'
 
@@ -96,6 +97,7 @@ export class Revocations {
       throw new TypeError(
         'revocations: `within` is milliseconds between 10 and 3,600,000; it bounds how long an ended token still works',
       )
+    mustBeStrong('revocations', 'store', store)
     this.within = within
     this.#store = store
     this.#accept = onStale === 'accept'
