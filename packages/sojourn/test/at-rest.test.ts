@@ -2,7 +2,9 @@
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import session from 'express-session'
 import {
+  acceptLostUpdates,
   acceptNoRevocation,
   type Encrypt,
   generateSecret,
@@ -13,6 +15,7 @@ import {
   type UserStore,
 } from 'sojourn'
 import { cached } from 'sojourn/store/cached'
+import { fromExpressStore } from 'sojourn/store/express-session'
 import { memory } from 'sojourn/store/memory'
 import { sqlite } from 'sojourn/store/sqlite'
 import { type ManualClock, manualClock } from 'sojourn/testing/clock'
@@ -230,6 +233,20 @@ describe.each(WAYS)('encrypted with %s', (encrypt) => {
     await app.store.set(id, { ...record, device: { userAgent: flip(record.device!.userAgent!) } }, 0)
     expect((await app.sessions.list('ann')).map(({ device }) => device)).toEqual([undefined])
     expect(await app.userOf(ann.cookie)).toBe('ann')
+  })
+
+  test('in a store of express-session, too', async () => {
+    const clock = manualClock()
+    const express = new session.MemoryStore()
+    const store = fromExpressStore(express as never, { clock })
+    const strategy = opaque({ store, weak: acceptLostUpdates, encrypt })
+    const app = new App<Shop>({ clock, strategy, initial: () => ({ cart: [], count: 0 }) })
+    const ann = app.browser()
+    await ann.visit((session) => void session.data.cart.push(CANARY), agent)
+    await ann.visit((session) => session.login('ann', { persistent: true }), agent)
+    const seen = await ann.visit((session) => [session.userId, session.data.cart, session.device?.userAgent])
+    expect(seen.value).toEqual(['ann', [CANARY], 'Secret-Browser/1.0'])
+    expect(JSON.stringify((express as unknown as { sessions: object }).sessions)).not.toMatch(/canary|Secret-Browser/)
   })
 
   test('a key is rotated: nobody is logged out, and each record is written under the new key when it is next written', async () => {

@@ -360,6 +360,29 @@ describe('sweeping', () => {
     expect(s.get('a')).toBeDefined()
   })
 
+  test('a writer that stood still until what it had begun was swept away puts it back', async () => {
+    const s = file(path, { durability: 'full' })
+    closing.push(s)
+    await s.set('a', record({ userId: 'ada' }), 0)
+    const before = new Set(readdirSync(only()))
+    const writing = s.set('a', record({ userId: 'ada', version: 2 }), 1)
+    const begun = readdirSync(only()).filter((name) => !before.has(name))
+    expect(begun).toHaveLength(1)
+    rmSync(join(only(), begun[0]!))
+    expect(await writing).toBe(true)
+    expect(s.get('a')).toMatchObject({ version: 2, userId: 'ada' })
+
+    const entries = () => contents(path).filter((name) => /^users.*_/.test(name))
+    const adas = entries()
+    const creating = s.set('b', record({ userId: 'eve' }), 0)
+    const entered = () => entries().filter((name) => !adas.includes(name))
+    while (entered().length === 0) await new Promise((resolve) => setImmediate(resolve))
+    expect(s.get('b'), 'entered first').toBeUndefined()
+    rmSync(join(path, entered()[0]!))
+    expect(await creating).toBe(true)
+    expect([...s.list('eve')].map(([id]) => id)).toEqual(['b'])
+  })
+
   test('what an ended record left stands in nobody’s way', () => {
     const s = store()
     s.set('a', record(), 0)
