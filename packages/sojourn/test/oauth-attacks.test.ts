@@ -589,6 +589,49 @@ test('GitHub is found where it is', () => {
   ])
 })
 
+test('a name that anybody can ask for is refused; one that the app itself gives wrongly is misuse', async () => {
+  const it = await scene()
+  for (const name of ['c', '__proto__', 'constructor', '../a']) {
+    expect(await it.oauth.begin(it.ann.request('/'), name)).toMatchObject({ refused: 'no-provider', status: 404 })
+    expect(() => it.oauth.apiOf(name)).toThrow(TypeError)
+  }
+})
+
+test('a GitHub that fails is unavailable, whatever is asked of it', async () => {
+  const hub = await startLiar()
+  const { clientId, clientSecret, issuer: url } = hub
+  const signIn = oauth({ keys: KEY, origin: ORIGIN, providers: { hub: github({ clientId, clientSecret, url }) } })
+  const ann = new Visitor(ORIGIN)
+  const answers = (status: number) => (response: ServerResponse) => void response.writeHead(status).end('{}')
+  const token = (response: ServerResponse) => {
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end('{"access_token":"canary-access","token_type":"bearer","scope":"repo,user"}')
+  }
+  Object.assign(hub.bent.answers, { '/login/oauth/access_token': token })
+  const cases: [number, string][] = [
+    [502, 'unavailable'],
+    [401, 'unusable'],
+    [200, 'unusable'],
+  ]
+  for (const [status, refused] of cases) {
+    Object.assign(hub.bent.answers, { '/api/v3/user': answers(status) })
+    const back = hub.agree(await ann.begin(signIn, 'hub'))
+    back.searchParams.delete('iss')
+    expect(word(await ann.callback(signIn, back))).toBe(refused)
+  }
+  const owner = { provider: 'hub', issuer: url, sub: '1', accessToken: 'canary-access', tokenType: 'bearer' as const }
+  const revoked: [number, unknown][] = [
+    [503, 'unavailable'],
+    [401, 'unusable'],
+    [404, true],
+    [204, true],
+  ]
+  for (const [status, expected] of revoked) {
+    Object.assign(hub.bent.answers, { [`/api/v3/applications/${clientId}/token`]: answers(status) })
+    expect(await signIn.revoke('hub', owner)).toBe(expected)
+  }
+})
+
 test('misuse is told when the server starts', () => {
   const providers = { a: oidc({ issuer: 'https://id.example', clientId: 'c', clientSecret: 's' }) }
   const make = (options: Partial<OAuthOptions>) => () => oauth({ keys: KEY, origin: ORIGIN, providers, ...options })

@@ -80,7 +80,7 @@ export function github({ url = 'https://github.com', scope = [], ...client }: Gi
 
     async who(call, accessToken) {
       const answer = await call(`${api}/user`, { headers: { ...headers, authorization: `Bearer ${accessToken}` } })
-      if (answer.status >= 500) throw new Error(`GitHub answered ${answer.status}`)
+      if (answer.status >= 500) throw new Error('GitHub failed', { cause: answer })
       const user = answer.status === 200 ? await object(answer) : undefined
       if (!Number.isSafeInteger(user?.id) || (user!.id as number) < 1) return undefined
       const { id, name, email, login, avatar_url: picture } = user!
@@ -96,7 +96,8 @@ export function github({ url = 'https://github.com', scope = [], ...client }: Gi
         body: JSON.stringify({ access_token: accessToken }),
       })
       // 404 and 422: it knows no such token, or not any more.
-      return [204, 404, 422].includes(answer.status)
+      if (![204, 404, 422].includes(answer.status)) throw new Error('GitHub kept it', { cause: answer })
+      return true
     },
   }
 }

@@ -1,6 +1,7 @@
 /** Why somebody who came back from a provider was not signed in. A value, never an exception. */
 
 /**
+ * - `no-provider`: no provider of that name is configured
  * - `absent`: this browser began no sign-in, or another one did (A-103, login CSRF)
  * - `malformed`: the provider's redirect is not of the form that the standard has
  * - `expired`: begun more than ten minutes ago
@@ -19,6 +20,7 @@
  * - `unusable`: the provider's answer is not what the standards ask for
  */
 export type OAuthRefusal =
+  | 'no-provider'
   | 'absent'
   | 'malformed'
   | 'expired'
@@ -40,6 +42,7 @@ const AGAIN = 'Please sign in again.'
 
 /** What to tell the user, and with which HTTP status. Plain words of ours: nothing that a provider sent (A-108). */
 export const OAUTH_ANSWERS: Readonly<Record<OAuthRefusal, { readonly status: number; readonly says: string }>> = {
+  'no-provider': { status: 404, says: 'There is no sign-in by that name here.' },
   absent: { status: 400, says: `This sign-in was not begun in this browser. ${AGAIN}` },
   malformed: { status: 400, says: `The provider's answer could not be read. ${AGAIN}` },
   expired: { status: 400, says: `This sign-in took longer than ten minutes. ${AGAIN}` },

@@ -2,7 +2,6 @@
  * Signing in through another provider: the authorization code with PKCE, begun and completed in one browser. It says who
  * came, as `(issuer, sub)`; which account that is, is the app's to say, and the session is signed in by `login` as always.
  */
-import { then } from '../awaitable.js'
 import { sha256 } from '../crypto/digest.js'
 import { randomText } from '../crypto/random.js'
 import { createKeyring, type Keys } from '../keys.js'
@@ -152,12 +151,15 @@ export class OAuth {
 
   /**
    * Sends the browser to the provider, by a 303: also after a POST (A-113). No store call; one call to the provider in an
-   * hour. Refuses what may not begin, and a provider that cannot be reached. Throws a `TypeError` for an unknown provider.
+   * hour. Refuses what may not begin, and a provider that cannot be reached. Throws a `TypeError` for a step-up at a
+   * provider that cannot say when somebody signed in.
    */
   async begin(request: Request, provider: string, options: BeginOptions = {}): Promise<Response | Refused> {
-    const client = this.#client(provider)
+    const client = this.#clients.get(provider)
     const { intent = 'login', session, acrValues, loginHint } = options
     const returnTo = this.#safe(options.returnTo)
+    // The name may come from a path that anybody can ask for.
+    if (client === undefined) return this.#refuse('no-provider', returnTo)
     if (intent === 'step-up' && client.settings.who !== undefined)
       throw new TypeError('oauth.begin: this provider cannot say when its user signed in; step up through another')
     if (intent === 'link' && request.method !== 'POST') return this.#refuse('malformed', returnTo)
@@ -213,18 +215,18 @@ export class OAuth {
 
   /**
    * Signs out at the provider as well (OpenID Connect RP-Initiated Logout 1.0), by a 303; where the provider has no such
-   * thing, goes to `returnTo` at once. Sign out here before: the browser may not come back.
+   * thing, or cannot be reached, goes to `returnTo` at once. Sign out here before: the browser may not come back.
    */
   async endSession(
     request: Request,
     provider: string,
     { idToken, returnTo }: { idToken?: string | undefined; returnTo?: string | null | undefined } = {},
   ): Promise<Response> {
-    const client = this.#client(provider)
+    const client = this.#clients.get(provider)
     const target = this.#safe(returnTo)
-    const found = await client.endpoint('end_session_endpoint')
-    const there = typeof found === 'string' ? undefined : found.url
-    if (there === undefined) return this.#redirect(target)
+    const found = await client?.endpoint('end_session_endpoint')
+    const there = typeof found === 'object' ? found.url : undefined
+    if (client === undefined || there === undefined) return this.#redirect(target)
     const transaction = this.#transaction('logout', provider, target)
     const url = new URL(there)
     url.searchParams.set('client_id', client.settings.clientId)
@@ -306,11 +308,9 @@ export class OAuth {
   /** Whether this is the first time that the state comes back: a cookie that was copied does not bring it twice. */
   #first(state: string): Awaitable<boolean> {
     const now = this.#clock()
-    const record = { data: 'used', createdAt: now, seenAt: now, expiresAt: now + LONGEST, version: 1 }
-    return then(
-      this.#ask(() => this.#store.set(`oauth state ${sha256(state)}`, record, 0)),
-      (first) => first,
-    )
+    // Twice as long as a sign-in takes: clocks of several servers differ.
+    const record = { data: 'used', createdAt: now, seenAt: now, expiresAt: now + 2 * LONGEST, version: 1 }
+    return this.#ask(() => this.#store.set(`oauth state ${sha256(state)}`, record, 0))
   }
 
   #arrived(begun: Transaction, found: Found, client: Client, session: OAuthSession | undefined): Arrived {
