@@ -121,7 +121,9 @@ interface NodeRedis extends NodeRedisClient, Events {
   sendCommand(...args: unknown[]): Promise<unknown>
   duplicate?(options?: object): NodeRedis
   connect(): Promise<unknown>
+  off(event: string, listener: (...args: never[]) => void): unknown
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>
+  unsubscribe(channel: string, listener: (message: string) => void): Promise<unknown>
   destroy(): unknown
   // A cluster has these …
   readonly masters?: readonly object[]
@@ -163,15 +165,41 @@ function nodeRedis(client: NodeRedis): Wire {
     },
     async listen(channel, onMessage, onLost) {
       const from = await parent()
-      const ear = from.duplicate!(sentinel ? {} : { socket: patient(from) })
+      const hear = (message: string) => onMessage(String(message))
+      if (!from.duplicate) return borrowed(from, channel, hear, onLost)
+      const ear = from.duplicate(sentinel ? {} : { socket: patient(from) })
       const close = () => void Promise.resolve(ear.destroy()).catch(() => {})
-      const lost = ['error', 'end', ...(sentinel ? ['client-error', 'topology-change'] : [])]
+      const lost = sentinel ? SENTINEL_LOST : ['error', 'end']
       return opened(ear, close, onLost, lost, async () => {
         await ear.connect()
-        await ear.subscribe(channel, (message) => onMessage(String(message)))
+        await ear.subscribe(channel, hear)
       })
     },
   }
+}
+
+/** What a client for Sentinel tells when the server that it hears may be another from now on. */
+const SENTINEL_LOST = ['error', 'end', 'client-error', 'topology-change']
+
+/** The Sentinel client of node-redis 5 cannot be duplicated, but keeps a connection of its own for what it hears. */
+function borrowed(
+  client: NodeRedis,
+  channel: string,
+  hear: (message: string) => void,
+  onLost: () => void,
+): Promise<Ear> {
+  const added: Parameters<NodeRedis['off']>[] = []
+  const events: Events = {
+    on: (event, listener) => {
+      added.push([event, listener])
+      client.on(event, listener)
+    },
+  }
+  const close = () => {
+    for (const [event, listener] of added) client.off(event, listener)
+    client.unsubscribe(channel, hear).catch(() => {})
+  }
+  return opened(events, close, onLost, SENTINEL_LOST, async () => void (await client.subscribe(channel, hear)))
 }
 
 /** The options of the connection, without the driver's own way of connecting anew. */
