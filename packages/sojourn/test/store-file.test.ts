@@ -1,17 +1,7 @@
 /** The file store: the contract in both durabilities and between processes, and what is its own: names, modes, leftovers. */
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type FileOptions, type FileStore, file } from 'sojourn/store/file'
@@ -404,19 +394,4 @@ describe('sweeping', () => {
     s.close()
     expect(await sweeping).toBeLessThan(500)
   })
-})
-
-test('a folder that cannot be written to throws, and what is there can be read', {
-  skip: process.getuid?.() === 0,
-}, () => {
-  const s = store()
-  s.set('a', record(), 0)
-  const there = only()
-  chmodSync(there, 0o500)
-  try {
-    expect(() => s.set('a', record({ version: 2 }), 1)).toThrow('EACCES')
-    expect(s.get('a')?.version).toBe(1)
-  } finally {
-    chmodSync(there, 0o700)
-  }
 })
