@@ -589,6 +589,30 @@ test('GitHub is found where it is', () => {
   ])
 })
 
+test('7.2.4: a step-up gives a new identifier, a new time and a new proof, and keeps the rest, “remember me” too', async () => {
+  const it = await scene()
+  const app = shop({ clock: manualClock(Date.now()) })
+  const browser = app.browser()
+  await browser.visit((session) => {
+    session.login('user ann', { persistent: true, amr: ['pwd'] })
+    session.data.cart.push('hat')
+  })
+  const before = await browser.visit(({ id, authenticatedAt }) => ({ id, authenticatedAt }))
+  app.clock.advance(MINUTE)
+  const { value: to } = await browser.visit((session) => it.ann.begin(it.oauth, 'a', { intent: 'step-up', session }))
+  it.a.bent.claims = { auth_time: Math.floor(Date.now() / 1000), amr: ['hwk'] }
+  const back = it.a.agree(to!)
+  await browser.visit((session) =>
+    it.oauth.complete(it.ann.request(back), session, { account: ({ identity }) => `user ${identity.sub}` }),
+  )
+  const { value } = await browser.visit(({ id, authenticatedAt, persistent, amr, data }) => ({
+    ...{ id, authenticatedAt, persistent, amr, cart: data.cart },
+  }))
+  expect(value).toMatchObject({ persistent: true, amr: ['hwk'], cart: ['hat'] })
+  expect(value?.id).not.toBe(before.value?.id)
+  expect(value?.authenticatedAt).toBe(before.value!.authenticatedAt! + MINUTE)
+})
+
 test('a name that anybody can ask for is refused; one that the app itself gives wrongly is misuse', async () => {
   const it = await scene()
   for (const name of ['c', '__proto__', 'constructor', '../a']) {

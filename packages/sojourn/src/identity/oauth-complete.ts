@@ -7,6 +7,7 @@ import { OAUTH_ANSWERS, type OAuthRefusal } from './oauth-refusal.js'
 
 /** The part of a session that is used. */
 export interface CompletionSession extends OAuthSession {
+  readonly persistent: boolean
   login(userId: string, options?: { persistent?: boolean } & Proof): void
   commit(): Awaitable<void>
 }
@@ -20,7 +21,7 @@ export interface CompletionOptions {
   account(arrived: Arrived): Awaitable<string | undefined>
   /** Called when the session is theirs and not yet kept: where tokens go into a vault. */
   keep?(arrived: Arrived): Awaitable<void>
-  /** "Remember me". Default `false`. */
+  /** "Remember me". Default: for a step-up as the session was, otherwise `false`. */
   persistent?: boolean
   /** Notes who was signed in by which session at the provider, so that a logout there ends it: a `logoutReceiver`. */
   logout?: { enrol(session: OAuthSession, arrived: Arrived): Awaitable<boolean> }
@@ -35,7 +36,6 @@ export async function complete(
   how: CompletionOptions,
   callback: () => Promise<Arrived | Refused>,
 ): Promise<Response> {
-  const { persistent = false } = how
   const refuse = async (refused: Refused): Promise<Response> => {
     const { status, says, headers } = refused
     const { headers: own, body } = problem(status, 'Sign-in failed', says, status === 503 ? { 'retry-after': '5' } : {})
@@ -52,6 +52,7 @@ export async function complete(
   if (userId === undefined) return no('unknown')
   if (arrived.userId !== undefined && arrived.userId !== userId) return no('other-user')
   // How they proved it is the provider's word; what it does not say counts for nothing (ASVS 6.8.4).
+  const { persistent = arrived.intent === 'step-up' && session.persistent } = how
   if (arrived.intent !== 'link') session.login(userId, { persistent, ...proofOf(arrived.claims) })
   const kept = await settled(() => how.keep?.(arrived))
   // Kept first, noted then: what is noted can be ended, and the browser has the credential only after both.
