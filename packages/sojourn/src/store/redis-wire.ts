@@ -3,6 +3,8 @@
  * when that changes, is the driver's part.
  */
 
+import { randomInt } from 'node:crypto'
+
 /** ioredis or iovalkey: a `Redis` or a `Cluster`. */
 export interface IoredisClient {
   call(command: string, ...args: string[]): Promise<unknown>
@@ -101,7 +103,7 @@ function ioredis(client: Ioredis): Wire {
       ),
     async listen(channel, onMessage, onLost) {
       const nodes = await masters()
-      const node = nodes[Math.floor(performance.now()) % nodes.length]!
+      const node = nodes[randomInt(nodes.length)]!
       const ear = node.duplicate({ ...QUIET, readOnly: false, enableOfflineQueue: true })
       const close = () => ear.disconnect()
       ear.on('error', () => {})
@@ -151,7 +153,7 @@ function nodeRedis(client: NodeRedis): Wire {
   const parent = async (): Promise<NodeRedis> => {
     if (typeof client.totalClients === 'number') return client.execute!(async (one) => one)
     const nodes = await masters()
-    return nodes[Math.floor(performance.now()) % nodes.length]!
+    return nodes[randomInt(nodes.length)]!
   }
   return {
     keyPrefix: '',

@@ -81,8 +81,8 @@ const LOST = 0
 const UNKNOWN = -1
 
 /**
- * Keeps records in Redis 6.2 or later, through a client of ioredis 5 or 6, iovalkey, or node-redis 5 or 6 that is open.
- * Round trips: `get` 1; `set` 1, and 3 where it makes a session a user's (a login), 4 about once in an idle timeout;
+ * Keeps records in Redis, through a client of ioredis 5 or 6, iovalkey, or node-redis 5 or 6 that is open.
+ * Round trips: `get` 1; `set` 1; 2 for a record that is replaced; 3 where it makes a session a user's (a login); 5 about once in an idle timeout;
  * `delete` 1, a user's 2. The verbs reject when Redis cannot be asked, with what the driver said, but never with keys or data.
  *
  * @throws TypeError on a client that is none of them, or that reads from replicas, which may not know yet of a login or logout.
@@ -254,7 +254,9 @@ class Redis implements RedisStore {
       this.#channel,
       escaped(id),
     ])
-    return typeof said === 'number' ? said : String(said)
+    const text = String(said)
+    // Drivers can be told to give numbers as text; a token is longer than any of these.
+    return text.length > 2 ? text : Number(text)
   }
 
   /** Deletes a record that is as said, and tells what it was. `tidies`: its entry is removed, too. */
