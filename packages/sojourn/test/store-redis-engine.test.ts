@@ -239,7 +239,38 @@ describe('what can go wrong', () => {
     expect(await store.set('a', record({ userId: 'ada' }), 0)).toBe(false)
     expect(await store.set('guest', record(), 0)).toBe(true)
     expect((await store.get('a'))?.version).toBe(2)
-    expect(await client.zcard(`${prefix}user:ada`)).toBe(1)
+    expect(await listed(store, 'ada')).toEqual(['a'])
+    expect(await redis(client, { prefix }).endAll('ada')).toBe(1)
+  })
+
+  test('7.4.3: endAll ends what was written twice and built upon in between', async () => {
+    const { store, client, prefix } = await opened()
+    const far = { userId: 'ada', expiresAt: Date.now() + 86_400_000 }
+    await store.set('a', record({ userId: 'ada' }), 0)
+    let between: (() => Promise<unknown>) | undefined
+    const late = new Proxy(client, {
+      get(target, key) {
+        if (key !== 'call') return Reflect.get(target, key)
+        return async (name: string, ...args: string[]) => {
+          const answer = await target.call(name, ...args)
+          // The write that goes with a new entry, once it is done: its answer is lost, and somebody else is faster.
+          if (answer === 1 || typeof answer !== 'string' || between === undefined) return answer
+          const then = between
+          between = undefined
+          await then()
+          return target.call(name, ...args)
+        }
+      },
+    })
+    between = async () => expect(await store.set('a', record({ ...far, version: 3 }), 2)).toBe(true)
+    expect(await redis(late, { prefix }).set('a', record({ ...far, version: 2 }), 1)).toBe(false)
+    expect(between, 'the race came about').toBeUndefined()
+    expect(await store.get('a')).toMatchObject({ version: 3 })
+    const token = JSON.parse((await client.get(`${prefix}record:a`))!.split('\n')[0]!)[4]
+    expect(await client.zscore(`${prefix}user:ada`, `${token}:a`), 'the entry of what lives').not.toBeNull()
+    expect(await listed(store, 'ada')).toEqual(['a'])
+    expect(await store.endAll('ada')).toBe(1)
+    expect(await store.get('a')).toBeUndefined()
   })
 
   test('what is not of this store is refused, left alone, and not shown', async () => {

@@ -214,10 +214,8 @@ class Redis implements RedisStore {
     const score = horizon + SLACK
     await this.#run(ENTER, key, [String(now), digits(score), member, digits(score - now + SLACK)])
     const said = await this.#write(id, record, was, now, token, horizon)
-    if (said === LOST) {
-      await this.#tidy(userId, [member])
-      return false
-    }
+    // The entry stays: where a driver sends twice, this write may have been done, and have been built upon since.
+    if (said === LOST) return false
     if ((await this.#send('ZSCORE', key, [member])) === null) {
       await this.#end(id, { now: 0, token }, false)
       await this.#tidy(userId, [`!${member}`])
