@@ -1,6 +1,5 @@
 /** Who has an account. Knows names and password hashes; nothing that leaves it carries a hash but `credentials`. */
 import { randomUUID } from 'node:crypto'
-import type { Database } from './database.js'
 import type { Refused, User } from './services.js'
 
 /** An account with what a login needs. Stays between `accounts` and `password`. */
@@ -10,46 +9,23 @@ export interface Credentials {
   readonly hash: string
 }
 
-/** The accounts of this server. Every call is one statement. */
+/** The accounts of this server, wherever they are kept. Every call is one statement, and rejects when that fails. */
 export interface Accounts {
-  find(id: string): User | undefined
+  find(id: string): Promise<User | undefined>
   /** By username, in any spelling that counts as the same. */
-  credentials(username: string): Credentials | undefined
+  credentials(username: string): Promise<Credentials | undefined>
   /** `undefined`: the name is taken. */
-  create(username: string, hash: string): User | undefined
+  create(username: string, hash: string): Promise<User | undefined>
   /** `false`: the hash was another one already; nothing was changed. */
-  replacePassword(id: string, was: string, hash: string): boolean
+  replacePassword(id: string, was: string, hash: string): Promise<boolean>
 }
 
 const MIN = 3
 const MAX = 64
 
-/** The accounts kept in `database`. */
-export function createAccounts(database: Database, clock: () => number): Accounts {
-  const byId = database.prepare('SELECT id, username FROM accounts WHERE id = ?')
-  const byName = database.prepare('SELECT id, username, password FROM accounts WHERE name = ?')
-  const insert = database.prepare(
-    'INSERT INTO accounts (id, username, name, password, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING',
-  )
-  const update = database.prepare('UPDATE accounts SET password = ? WHERE id = ? AND password = ?')
-
-  return {
-    find: (id) => {
-      const row = byId.get(id) as User | undefined
-      return row && { id: row.id, username: row.username }
-    },
-    credentials: (username) => {
-      const row = byName.get(nameOf(username)) as { id: string; username: string; password: string } | undefined
-      return row && { user: { id: row.id, username: row.username }, hash: row.password }
-    },
-    create: (username, hash) => {
-      const user = { id: randomUUID(), username: username.normalize('NFKC') }
-      return Number(insert.run(user.id, user.username, nameOf(username), hash, clock()).changes) === 1
-        ? user
-        : undefined
-    },
-    replacePassword: (id, was, hash) => Number(update.run(hash, id, was).changes) === 1,
-  }
+/** A new account's user: an id of its own, and the name in its composed form. */
+export function newUser(username: string): User {
+  return { id: randomUUID(), username: username.normalize('NFKC') }
 }
 
 /** What two usernames must share to be the same: case and compatibility forms do not tell people apart. */

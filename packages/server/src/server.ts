@@ -8,9 +8,9 @@ import { fetch } from 'sojourn/adapter/fetch'
 import { memory } from 'sojourn/store/memory'
 import { sqlite } from 'sojourn/store/sqlite'
 import { tickets } from 'sojourn/token/ticket'
-import { createAccounts } from './accounts.js'
+import { sqliteAccounts } from './accounts/sqlite.js'
 import { createApp } from './app.js'
-import { createCarts } from './carts.js'
+import { sqliteCarts } from './carts/sqlite.js'
 import type { Config } from './config.js'
 import { openDatabase } from './database.js'
 import { draining } from './drain.js'
@@ -29,6 +29,7 @@ import { createRoutes } from './routes.js'
 import type { Services, ShopData } from './services.js'
 import { createStrategies } from './strategies.js'
 import { createThrottle } from './throttle.js'
+import { createCountStore } from './throttle-store.js'
 
 /** What a test or a program that embeds the server may replace. */
 export interface StartOptions {
@@ -73,9 +74,10 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   sessions.on(logEvents(log))
   ways.pair.on(logEvents(log))
 
-  const accounts = createAccounts(database, clock)
-  const throttle = createThrottle(database, clock)
-  const carts = createCarts(database, clock)
+  const accounts = sqliteAccounts(database, clock)
+  const counts = createCountStore(database, clock)
+  const throttle = createThrottle(counts, clock)
+  const carts = sqliteCarts(database, clock)
   const merge = createMerge(carts)
   const notices = config.strategy === 'jwt' ? createNotices(keys, config, clock) : sessions
   const visits = createVisits({ sessions, notices, accounts, merge })
@@ -109,8 +111,9 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   const drain = draining(server, DRAIN)
 
   const sweeping = setInterval(() => {
-    throttle.sweep()
-    carts.sweep()
+    counts.sweep(clock())
+    // What fails is tried again, and the next request reports the same trouble.
+    carts.sweep().catch(() => {})
   }, SWEEP_EVERY).unref()
   const release = async () => {
     clearInterval(sweeping)

@@ -163,9 +163,9 @@ export interface Services {
   endOthers(visit: Visit): Promise<Result<number, 'guest'>>
 
   /** The cart of the user, or of the guest. */
-  cart(visit: Visit): CartLine[]
+  cart(visit: Visit): Promise<CartLine[]>
   /** Adds to what is there; answers the new cart. Parallel adds all count. */
-  addToCart(visit: Visit, line: CartLine): Result<CartLine[], 'product' | 'quantity'>
+  addToCart(visit: Visit, line: CartLine): Promise<Result<CartLine[], 'product' | 'quantity'>>
   /** Takes the whole line out; answers the new cart. A product that is not in it changes nothing. */
-  removeFromCart(visit: Visit, sku: string): Result<CartLine[], 'product'>
+  removeFromCart(visit: Visit, sku: string): Promise<Result<CartLine[], 'product'>>
 }

@@ -1,11 +1,10 @@
 /**
  * Slows down whoever guesses passwords, without letting an attacker lock anybody out (A-92, ASVS 6.3.1, N-21). The rules
- * are the library's; here they are counted in the server's database, and put into words.
+ * are the library's; here they are counted where the accounts are, and put into words.
  */
+import type { Store } from 'sojourn'
 import { type Throttled, throttle } from 'sojourn/identity/throttle'
-import type { Database } from './database.js'
 import type { Refused } from './services.js'
-import { createCountStore } from './throttle-store.js'
 
 /** Guards the checks of passwords, and the making of accounts. */
 export interface Throttle {
@@ -13,8 +12,6 @@ export interface Throttle {
   guard<T>(account: string, ip: string, check: () => Promise<T | undefined>): Promise<Checked<T>>
   /** Counts one account made from there: at most 500 at once, refilled at 500 an hour. */
   signUp(ip: string): Promise<Refused<'throttled'> | undefined>
-  /** Forgets what is old, and the oldest of what is too much. */
-  sweep(): void
 }
 
 /** What came of a guarded check. */
@@ -23,9 +20,8 @@ export type Checked<T> = { readonly ok: true; readonly value: T | undefined } | 
 /** A school or an office signs up from one address; hashing is bounded by its gate anyway. */
 const SIGN_UPS_PER_HOUR = 500
 
-/** A throttle that counts in `database`. */
-export function createThrottle(database: Database, clock: () => number): Throttle {
-  const store = createCountStore(database, clock)
+/** A throttle that counts in `store`. */
+export function createThrottle(store: Store, clock: () => number): Throttle {
   const counted = throttle({ store, clock })
   return {
     async guard(account, ip, check) {
@@ -36,7 +32,6 @@ export function createThrottle(database: Database, clock: () => number): Throttl
       const refused = await counted.charge('sign-up', ip, SIGN_UPS_PER_HOUR)
       return refused && refusal(refused)
     },
-    sweep: () => void store.sweep(clock()),
   }
 }
 

@@ -1,8 +1,9 @@
-import { checkUsername, createAccounts, nameOf } from '@sojourn/server/accounts'
+import { checkUsername, nameOf } from '@sojourn/server/accounts'
+import { sqliteAccounts } from '@sojourn/server/accounts/sqlite'
 import { openDatabase } from '@sojourn/server/database'
 import { describe, expect, test } from 'vitest'
 
-const accounts = () => createAccounts(openDatabase(':memory:'), () => 1)
+const accounts = () => sqliteAccounts(openDatabase(':memory:'), () => 1)
 
 describe('usernames', () => {
   test.each(['ada', 'Ada.Lovelace', 'a-b_c', 'Åsa', '日本人', 'नमस्ते', 'x'.repeat(64), '007'])(
@@ -32,30 +33,30 @@ describe('usernames', () => {
     })
   })
 
-  test('case and compatibility forms do not tell two people apart', () => {
+  test('case and compatibility forms do not tell two people apart', async () => {
     expect(nameOf('ＡＤＡ')).toBe(nameOf('ada'))
     expect(nameOf('ﬁona')).toBe(nameOf('Fiona'))
     const kept = accounts()
-    expect(kept.create('Ada', 'h1')).toMatchObject({ username: 'Ada' })
-    expect(kept.create('ａｄａ', 'h2')).toBeUndefined()
-    expect(kept.credentials('ADA')).toMatchObject({ hash: 'h1', user: { username: 'Ada' } })
+    expect(await kept.create('Ada', 'h1')).toMatchObject({ username: 'Ada' })
+    expect(await kept.create('ａｄａ', 'h2')).toBeUndefined()
+    expect(await kept.credentials('ADA')).toMatchObject({ hash: 'h1', user: { username: 'Ada' } })
   })
 })
 
 describe('accounts', () => {
-  test('an account is found by id without its hash', () => {
+  test('an account is found by id without its hash', async () => {
     const kept = accounts()
-    const user = kept.create('ada', 'secret hash')!
-    expect(kept.find(user.id)).toEqual({ id: user.id, username: 'ada' })
-    expect(kept.find('nobody')).toBeUndefined()
-    expect(kept.credentials('nobody')).toBeUndefined()
+    const user = (await kept.create('ada', 'secret hash'))!
+    expect(await kept.find(user.id)).toEqual({ id: user.id, username: 'ada' })
+    expect(await kept.find('nobody')).toBeUndefined()
+    expect(await kept.credentials('nobody')).toBeUndefined()
   })
 
-  test('a hash is replaced only while it is the one that was read', () => {
+  test('a hash is replaced only while it is the one that was read', async () => {
     const kept = accounts()
-    const { id } = kept.create('ada', 'first')!
-    expect(kept.replacePassword(id, 'first', 'second')).toBe(true)
-    expect(kept.replacePassword(id, 'first', 'third')).toBe(false)
-    expect(kept.credentials('ada')?.hash).toBe('second')
+    const { id } = (await kept.create('ada', 'first'))!
+    expect(await kept.replacePassword(id, 'first', 'second')).toBe(true)
+    expect(await kept.replacePassword(id, 'first', 'third')).toBe(false)
+    expect((await kept.credentials('ada'))?.hash).toBe('second')
   })
 })

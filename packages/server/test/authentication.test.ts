@@ -1,5 +1,5 @@
 /** What the three operations that look at a password do with it, in cases that no client can time. */
-import { createAccounts } from '@sojourn/server/accounts'
+import { sqliteAccounts } from '@sojourn/server/accounts/sqlite'
 import { openDatabase } from '@sojourn/server/database'
 import { createLog } from '@sojourn/server/log'
 import { authenticationOperations } from '@sojourn/server/operations/authentication'
@@ -18,9 +18,9 @@ const EMPTY = { cart: { id: '', lines: {} } }
 /** The operations over real parts; `watch` stands between them and the hashing. */
 async function operations(watch: (passwords: Passwords) => Partial<Passwords>) {
   const database = openDatabase(':memory:')
-  const accounts = createAccounts(database, Date.now)
+  const accounts = sqliteAccounts(database, Date.now)
   const real = await createPasswords()
-  const user = accounts.create('ada', await real.hash(PASSWORD))!
+  const user = (await accounts.create('ada', await real.hash(PASSWORD)))!
   const keys = generateSecret()
   const sessions = createSessions<ShopData>({ keys, initial: () => EMPTY })
   const access = { issuer: 'https://shop.example', audience: 'https://shop.example' }
@@ -29,8 +29,8 @@ async function operations(watch: (passwords: Passwords) => Partial<Passwords>) {
     pair: tokenPair({ keys, store: memory(), revocations: acceptNoRevocation, access }),
     accounts,
     passwords: { ...real, ...watch(real) },
-    throttle: createThrottle(database, Date.now),
-    merge: () => {},
+    throttle: createThrottle(memory(), Date.now),
+    merge: async () => {},
     passwordMin: 15,
     log: createLog({ write: () => {} }),
   })
@@ -87,16 +87,18 @@ test('A-93: nothing that breaks a rule is hashed at sign-up', async () => {
 })
 
 test('15.4.2: a password that is changed while it is being verified lets nobody in any more', async () => {
-  let change = () => {}
+  let change = async () => {}
   const { does, accounts, real, user, visiting } = await operations((real) => ({
     verify: async (hash, password) => {
       const fits = await real.verify(hash, password)
-      change()
+      await change()
       return fits
     },
   }))
   const other = await real.hash('some other words here')
-  change = () => void accounts.replacePassword(user.id, accounts.credentials('ada')!.hash, other)
+  change = async () => {
+    await accounts.replacePassword(user.id, (await accounts.credentials('ada'))!.hash, other)
+  }
   const stolen = { username: 'ada', password: PASSWORD, remember: false }
   const { result, signedIn } = await visiting((visit) => does.signIn(visit, stolen))
   expect(result).toMatchObject({ ok: false, reason: 'credentials' })

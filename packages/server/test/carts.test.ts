@@ -1,5 +1,6 @@
-import { createAccounts } from '@sojourn/server/accounts'
-import { type Carts, createCarts, MAX_QUANTITY } from '@sojourn/server/carts'
+import { sqliteAccounts } from '@sojourn/server/accounts/sqlite'
+import { type Carts, MAX_QUANTITY } from '@sojourn/server/carts'
+import { sqliteCarts } from '@sojourn/server/carts/sqlite'
 import { type Database, openDatabase } from '@sojourn/server/database'
 import { adding, EMPTY, emptied, linesOf, removing } from '@sojourn/server/guest-cart'
 import { manualClock } from 'sojourn/testing/clock'
@@ -11,38 +12,38 @@ let ada: string
 let grace: string
 const clock = manualClock()
 
-beforeEach(() => {
+beforeEach(async () => {
   database = openDatabase(':memory:')
-  carts = createCarts(database, clock)
-  const accounts = createAccounts(database, clock)
-  ada = accounts.create('ada', 'hash')!.id
-  grace = accounts.create('grace', 'hash')!.id
+  carts = sqliteCarts(database, clock)
+  const accounts = sqliteAccounts(database, clock)
+  ada = (await accounts.create('ada', 'hash'))!.id
+  grace = (await accounts.create('grace', 'hash'))!.id
 })
 
 describe('a user’s cart', () => {
-  test('adding adds to what is there; each user has their own', () => {
-    carts.add(ada, { sku: 'mug', quantity: 2 })
-    carts.add(ada, { sku: 'map', quantity: 1 })
-    carts.add(ada, { sku: 'mug', quantity: 3 })
-    expect(carts.lines(ada)).toEqual([
+  test('adding adds to what is there; each user has their own', async () => {
+    await carts.add(ada, { sku: 'mug', quantity: 2 })
+    await carts.add(ada, { sku: 'map', quantity: 1 })
+    await carts.add(ada, { sku: 'mug', quantity: 3 })
+    expect(await carts.lines(ada)).toEqual([
       { sku: 'map', quantity: 1 },
       { sku: 'mug', quantity: 5 },
     ])
-    expect(carts.lines(grace)).toEqual([])
+    expect(await carts.lines(grace)).toEqual([])
   })
 
-  test('a line over the bound is not added at all', () => {
-    expect(carts.add(ada, { sku: 'mug', quantity: MAX_QUANTITY + 1 })).toBe(false)
-    expect(carts.add(ada, { sku: 'mug', quantity: MAX_QUANTITY })).toBe(true)
-    expect(carts.add(ada, { sku: 'mug', quantity: 1 })).toBe(false)
-    expect(carts.lines(ada)).toEqual([{ sku: 'mug', quantity: MAX_QUANTITY }])
+  test('a line over the bound is not added at all', async () => {
+    expect(await carts.add(ada, { sku: 'mug', quantity: MAX_QUANTITY + 1 })).toBe(false)
+    expect(await carts.add(ada, { sku: 'mug', quantity: MAX_QUANTITY })).toBe(true)
+    expect(await carts.add(ada, { sku: 'mug', quantity: 1 })).toBe(false)
+    expect(await carts.lines(ada)).toEqual([{ sku: 'mug', quantity: MAX_QUANTITY }])
   })
 
-  test('removing takes the line out', () => {
-    carts.add(ada, { sku: 'mug', quantity: 2 })
-    carts.remove(ada, 'mug')
-    carts.remove(ada, 'mug')
-    expect(carts.lines(ada)).toEqual([])
+  test('removing takes the line out', async () => {
+    await carts.add(ada, { sku: 'mug', quantity: 2 })
+    await carts.remove(ada, 'mug')
+    await carts.remove(ada, 'mug')
+    expect(await carts.lines(ada)).toEqual([])
   })
 })
 
@@ -70,57 +71,57 @@ describe('a guest’s cart', () => {
 describe('merging', () => {
   const guest = adding({ sku: 'mug', quantity: 2 })(EMPTY)
 
-  test('adds to what the account has', () => {
-    carts.add(ada, { sku: 'mug', quantity: 1 })
-    carts.merge(ada, guest)
-    expect(carts.lines(ada)).toEqual([{ sku: 'mug', quantity: 3 }])
+  test('adds to what the account has', async () => {
+    await carts.add(ada, { sku: 'mug', quantity: 1 })
+    await carts.merge(ada, guest)
+    expect(await carts.lines(ada)).toEqual([{ sku: 'mug', quantity: 3 }])
   })
 
-  test('happens once, however often it is asked for', () => {
-    for (let i = 0; i < 5; i++) carts.merge(ada, guest)
-    expect(carts.lines(ada)).toEqual([{ sku: 'mug', quantity: 2 }])
+  test('happens once, however often it is asked for', async () => {
+    for (let i = 0; i < 5; i++) await carts.merge(ada, guest)
+    expect(await carts.lines(ada)).toEqual([{ sku: 'mug', quantity: 2 }])
   })
 
-  test('of a cart that has grown, what is new in it', () => {
-    carts.merge(ada, guest)
-    carts.merge(ada, adding({ sku: 'map', quantity: 1 })(adding({ sku: 'mug', quantity: 3 })(guest)))
+  test('of a cart that has grown, what is new in it', async () => {
+    await carts.merge(ada, guest)
+    await carts.merge(ada, adding({ sku: 'map', quantity: 1 })(adding({ sku: 'mug', quantity: 3 })(guest)))
     // A late reader of the older cart takes nothing back.
-    carts.merge(ada, guest)
-    expect(carts.lines(ada)).toEqual([
+    await carts.merge(ada, guest)
+    expect(await carts.lines(ada)).toEqual([
       { sku: 'map', quantity: 1 },
       { sku: 'mug', quantity: 5 },
     ])
   })
 
-  test('what was removed since does not come back', () => {
-    carts.merge(ada, guest)
-    carts.remove(ada, 'mug')
-    carts.merge(ada, guest)
-    expect(carts.lines(ada)).toEqual([])
+  test('what was removed since does not come back', async () => {
+    await carts.merge(ada, guest)
+    await carts.remove(ada, 'mug')
+    await carts.merge(ada, guest)
+    expect(await carts.lines(ada)).toEqual([])
   })
 
-  test('a line stops at the bound', () => {
-    carts.add(ada, { sku: 'mug', quantity: MAX_QUANTITY - 1 })
-    carts.merge(ada, guest)
-    expect(carts.lines(ada)).toEqual([{ sku: 'mug', quantity: MAX_QUANTITY }])
+  test('a line stops at the bound', async () => {
+    await carts.add(ada, { sku: 'mug', quantity: MAX_QUANTITY - 1 })
+    await carts.merge(ada, guest)
+    expect(await carts.lines(ada)).toEqual([{ sku: 'mug', quantity: MAX_QUANTITY }])
   })
 
-  test('is all or nothing', () => {
+  test('is all or nothing', async () => {
     const broken = { id: 'c', lines: { mug: 1, map: Number.NaN } }
-    expect(() => carts.merge(ada, broken)).toThrow()
-    expect(carts.lines(ada)).toEqual([])
-    carts.merge(ada, { id: 'c', lines: { mug: 1 } })
-    expect(carts.lines(ada)).toEqual([{ sku: 'mug', quantity: 1 }])
+    await expect(carts.merge(ada, broken)).rejects.toThrow()
+    expect(await carts.lines(ada)).toEqual([])
+    await carts.merge(ada, { id: 'c', lines: { mug: 1 } })
+    expect(await carts.lines(ada)).toEqual([{ sku: 'mug', quantity: 1 }])
   })
 
-  test('is remembered for longer than any session lasts, and not for ever', () => {
-    carts.merge(ada, guest)
+  test('is remembered for longer than any session lasts, and not for ever', async () => {
+    await carts.merge(ada, guest)
     clock.advance(399 * 24 * 3_600_000)
-    carts.sweep()
-    carts.merge(ada, guest)
-    expect(carts.lines(ada)).toEqual([{ sku: 'mug', quantity: 2 }])
+    await carts.sweep()
+    await carts.merge(ada, guest)
+    expect(await carts.lines(ada)).toEqual([{ sku: 'mug', quantity: 2 }])
     clock.advance(401 * 24 * 3_600_000)
-    carts.sweep()
+    await carts.sweep()
     expect(database.prepare('SELECT count(*) n FROM merged').get()).toEqual({ n: 0 })
   })
 })

@@ -1,5 +1,6 @@
 import { openDatabase } from '@sojourn/server/database'
 import { createThrottle, type Throttle } from '@sojourn/server/throttle'
+import { type CountStore, createCountStore } from '@sojourn/server/throttle-store'
 import { manualClock } from 'sojourn/testing/clock'
 import { beforeEach, describe, expect, test } from 'vitest'
 
@@ -9,12 +10,14 @@ const wrong = async () => undefined
 
 let clock: ReturnType<typeof manualClock>
 let database: ReturnType<typeof openDatabase>
+let counts: CountStore
 let throttle: Throttle
 
 beforeEach(() => {
   clock = manualClock()
   database = openDatabase(':memory:')
-  throttle = createThrottle(database, clock)
+  counts = createCountStore(database, clock)
+  throttle = createThrottle(counts, clock)
 })
 
 /** An address of its own for each number. */
@@ -74,7 +77,9 @@ describe('A-92: one account, one source', () => {
 
   test('a restart forgets nothing', async () => {
     await fail('ada', '10.0.0.1', 5)
-    expect(await createThrottle(database, clock).guard('ada', '10.0.0.1', right)).toMatchObject({ ok: false })
+    expect(
+      await createThrottle(createCountStore(database, clock), clock).guard('ada', '10.0.0.1', right),
+    ).toMatchObject({ ok: false })
   })
 })
 
@@ -165,10 +170,10 @@ describe('the table', () => {
     await throttle.guard('grace', '10.0.0.2', right)
     const count = () => (database.prepare('SELECT count(*) n FROM counts').get() as { n: number }).n
     clock.advance(31 * 24 * HOUR)
-    throttle.sweep()
+    counts.sweep(clock())
     expect(count()).toBe(1)
     clock.advance(60 * 24 * HOUR)
-    throttle.sweep()
+    counts.sweep(clock())
     expect(count()).toBe(0)
   })
 
@@ -180,9 +185,9 @@ describe('the table', () => {
       const insert = database.prepare('INSERT INTO counts (id, level, at, expires, version) VALUES (?, 1, ?, ?, 1)')
       for (let i = 0; i < 100_010; i++) insert.run(`key${i}`, clock() - i, clock() + HOUR)
     })
-    throttle.sweep()
-    const counts = database.prepare("SELECT count(*) n, min(at) oldest FROM counts WHERE id LIKE 'key%'").get()
-    expect(counts).toEqual({ n: 100_000, oldest: clock() - 99_999 })
+    counts.sweep(clock())
+    const kept = database.prepare("SELECT count(*) n, min(at) oldest FROM counts WHERE id LIKE 'key%'").get()
+    expect(kept).toEqual({ n: 100_000, oldest: clock() - 99_999 })
     expect(known).toBeDefined()
     expect(database.prepare('SELECT id FROM counts WHERE expires > ?').get(clock() + 80 * 24 * HOUR)).toEqual(known)
   })

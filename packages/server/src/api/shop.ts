@@ -11,18 +11,18 @@ export function shopCalls(app: Hono, services: Services): void {
   })
 
   app.get('/api/cart', async (c) => {
-    return c.json({ items: services.cart(await services.visit(c.req.raw)) })
+    return c.json({ items: await services.cart(await services.visit(c.req.raw)) })
   })
 
   app.post('/api/cart/items', async (c) => {
     const { sku, quantity } = await readFields(c)
     const line = { sku: textOf(sku), quantity: typeof quantity === 'number' ? quantity : Number.NaN }
-    const result = services.addToCart(await services.visit(c.req.raw), line)
+    const result = await services.addToCart(await services.visit(c.req.raw), line)
     return result.ok ? c.json({ items: result.value }) : refusal(result)
   })
 
   app.delete('/api/cart/items/:sku', async (c) => {
-    const result = services.removeFromCart(await services.visit(c.req.raw), c.req.param('sku'))
+    const result = await services.removeFromCart(await services.visit(c.req.raw), c.req.param('sku'))
     return result.ok ? c.json({ items: result.value }) : refusal(result)
   })
 }

@@ -30,11 +30,12 @@ export function authenticationOperations(
 
   /** The account that name and password fit. Costs one hash whether or not there is such a name (A-91). */
   const verified = async (username: string, password: string): Promise<Credentials | undefined> => {
-    const known = accounts.credentials(username)
+    const known = await accounts.credentials(username)
     const fits = await passwords.verify(known?.hash, password)
     if (!known || !fits) return undefined
     // Changed while it was being verified? Then this password may be the one that was meant to be locked out.
-    return accounts.credentials(username)?.hash === known.hash ? known : verified(username, password)
+    const now = await accounts.credentials(username)
+    return now?.hash === known.hash ? known : verified(username, password)
   }
 
   /** As `verified`, unless whoever asks has guessed too often. Refusals are logged as those of `action`. */
@@ -49,7 +50,7 @@ export function authenticationOperations(
     log.warn({
       event: `authn_${action}_${outcome}`,
       reason: refused.reason,
-      user: accounts.credentials(username)?.user.id,
+      user: (await accounts.credentials(username))?.user.id,
       ip,
     })
     return refused
@@ -67,7 +68,7 @@ export function authenticationOperations(
     const { user, hash } = found.value
     log.info({ event: 'authn_login_success', user: user.id, ip: input.ip })
     const newer = passwords.isOutdated(hash) ? await hashed(input.password) : undefined
-    if (newer?.ok) accounts.replacePassword(user.id, hash, newer.value)
+    if (newer?.ok) await accounts.replacePassword(user.id, hash, newer.value)
     return { ok: true, value: user }
   }
 
@@ -80,10 +81,10 @@ export function authenticationOperations(
       if (refused) return refused
       const hash = await hashed(password)
       if (!hash.ok) return hash
-      const user = accounts.create(username, hash.value)
+      const user = await accounts.create(username, hash.value)
       if (!user) return { ok: false, reason: 'taken', message: 'This username is taken.' }
       log.info({ event: 'user_created', user: user.id, ip })
-      merge(session, user)
+      await merge(session, user)
       session.login(user.id, PASSWORD)
       return { ok: true, value: user }
     },
@@ -92,7 +93,7 @@ export function authenticationOperations(
       const found = await proven({ username, password, ip })
       if (!found.ok) return found
       const user = found.value
-      merge(session, user)
+      await merge(session, user)
       session.login(user.id, { persistent: remember, ...PASSWORD })
       return found
     },
@@ -111,7 +112,7 @@ export function authenticationOperations(
       const hash = await hashed(next)
       if (!hash.ok) return hash
       // Of two changes that were made with the same old password, one has come too late.
-      if (!accounts.replacePassword(user.id, found.value.hash, hash.value)) return WRONG
+      if (!(await accounts.replacePassword(user.id, found.value.hash, hash.value))) return WRONG
       log.info({ event: 'authn_password_change', user: user.id, ip })
       if (bearer) {
         // A copy of a token pair is renewed like the original: nothing but a new login tells the two apart.

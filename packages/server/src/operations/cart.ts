@@ -6,18 +6,18 @@ import { products } from '../products.js'
 import type { Refused, Services, ShopData, User } from '../services.js'
 
 /** Gives the account what it has not had yet of the cart that its session was begun with. */
-export type Merge = (session: Session<ShopData>, user: User) => void
+export type Merge = (session: Session<ShopData>, user: User) => Promise<void>
 
 /**
  * Idempotent, so that it may run at the login, at the next request, and in two tabs at once. The session's cart is
  * emptied at the commit, and only if nothing was added meanwhile; what was is brought home by the next visit.
  */
 export function createMerge(carts: Carts): Merge {
-  return (session, user) => {
+  return async (session, user) => {
     const { cart } = session.data
     if (cart.id === '') return
     const merged = { id: cart.id, lines: { ...cart.lines } }
-    carts.merge(user.id, merged)
+    await carts.merge(user.id, merged)
     session.update('cart', emptied(merged))
   }
 }
@@ -25,27 +25,27 @@ export function createMerge(carts: Carts): Merge {
 /** What can be done with a cart. */
 export function cartOperations(carts: Carts): Pick<Services, 'products' | 'cart' | 'addToCart' | 'removeFromCart'> {
   const skus = new Set(products.map(({ sku }) => sku))
-  const cart: Services['cart'] = ({ user, session }) => (user ? carts.lines(user.id) : linesOf(session.data.cart))
+  const cart: Services['cart'] = async ({ user, session }) => (user ? carts.lines(user.id) : linesOf(session.data.cart))
 
   return {
     products,
     cart,
-    addToCart(visit, line) {
+    async addToCart(visit, line) {
       if (!skus.has(line.sku)) return noProduct()
       if (!Number.isSafeInteger(line.quantity) || line.quantity < 1 || line.quantity > MAX_QUANTITY)
         return badQuantity()
       const { user, session } = visit
-      if (user) return carts.add(user.id, line) ? { ok: true, value: cart(visit) } : badQuantity()
+      if (user) return (await carts.add(user.id, line)) ? { ok: true, value: await cart(visit) } : badQuantity()
       if ((session.data.cart.lines[line.sku] ?? 0) + line.quantity > MAX_QUANTITY) return badQuantity()
       return { ok: true, value: linesOf(session.update('cart', adding(line))) }
     },
-    removeFromCart(visit, sku) {
+    async removeFromCart(visit, sku) {
       const { user, session } = visit
-      if (!cart(visit).some((line) => line.sku === sku))
-        return skus.has(sku) ? { ok: true, value: cart(visit) } : noProduct()
-      if (user) carts.remove(user.id, sku)
+      const lines = await cart(visit)
+      if (!lines.some((line) => line.sku === sku)) return skus.has(sku) ? { ok: true, value: lines } : noProduct()
+      if (user) await carts.remove(user.id, sku)
       else session.update('cart', removing(sku))
-      return { ok: true, value: cart(visit) }
+      return { ok: true, value: await cart(visit) }
     },
   }
 }

@@ -35,8 +35,8 @@ export function createVisits({ sessions, notices, accounts, merge }: VisitParts)
   const opened = new WeakMap<Request, Promise<Visit>>()
   const begin = async (request: Request): Promise<Visit> => {
     const session = await sessions.of(request)
-    const user = session.userId === undefined ? undefined : accounts.find(session.userId)
-    if (user) merge(session, user)
+    const user = session.userId === undefined ? undefined : await accounts.find(session.userId)
+    if (user) await merge(session, user)
     const bearer = isBearer(request)
     // A token is fixed, and whoever brings one shows no pages.
     const told = bearer ? SILENT : await notices.of(request)

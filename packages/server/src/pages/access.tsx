@@ -17,11 +17,11 @@ export function access(app: Hono, services: Services): void {
   ] as const) {
     app.get(
       path,
-      view(services, (c, visit) => {
+      view(services, async (c, visit) => {
         const next = ownPath(c.req.query('next'))
         if (visit.user) return c.redirect(next, 303)
         const leaving = c.req.query('from') === 'logout' ? 'You are signed out.' : undefined
-        const frame = frameOf(c, services, visit)
+        const frame = await frameOf(c, services, visit)
         return send(
           c,
           <Page frame={{ ...frame, notice: frame.notice ?? leaving }} next={next} min={services.passwordMin} />,
@@ -37,7 +37,7 @@ export function access(app: Hono, services: Services): void {
       const remember = fields('remember') === 'on'
       const result = await services.signIn(visit, { username, password: fields('password'), remember })
       if (result.ok) return welcome(c, visit, fields, `Welcome back, ${result.value.username}.`)
-      const frame = frameOf(c, services, visit)
+      const frame = await frameOf(c, services, visit)
       const page = <SignIn {...again(fields)} frame={frame} remember={remember} refused={result} />
       return send(c, page, refusal(c, result))
     }),
@@ -48,7 +48,7 @@ export function access(app: Hono, services: Services): void {
     action(services, '/signup', async (c, visit, fields) => {
       const result = await services.signUp(visit, { username: fields('username'), password: fields('password') })
       if (result.ok) return welcome(c, visit, fields, `Welcome, ${result.value.username}. You are signed in.`)
-      const frame = frameOf(c, services, visit)
+      const frame = await frameOf(c, services, visit)
       const page = <SignUp {...again(fields)} frame={frame} min={services.passwordMin} refused={result} />
       return send(c, page, refusal(c, result))
     }),

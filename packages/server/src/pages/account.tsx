@@ -15,9 +15,10 @@ export function account(app: Hono, services: Services): void {
     '/account',
     view(
       services,
-      usersOnly('/account', (c, visit) =>
-        send(c, <Account frame={frameOf(c, services, visit)} user={visit.user} session={visit.session} min={min} />),
-      ),
+      usersOnly('/account', async (c, visit) => {
+        const frame = await frameOf(c, services, visit)
+        return send(c, <Account frame={frame} user={visit.user} session={visit.session} min={min} />)
+      }),
     ),
   )
 
@@ -36,7 +37,7 @@ export function account(app: Hono, services: Services): void {
           )
           return c.redirect('/account', 303)
         }
-        const frame = frameOf(c, services, visit)
+        const frame = await frameOf(c, services, visit)
         const page = <Account frame={frame} user={user} session={session} min={min} refused={result} />
         return send(c, page, refusal(c, result))
       }),

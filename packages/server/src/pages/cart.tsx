@@ -14,19 +14,22 @@ import { nameOf, total } from './sums.js'
 export function cart(app: Hono, services: Services): void {
   app.get(
     '/cart',
-    view(services, (c, visit) =>
-      send(c, <Cart frame={frameOf(c, services, visit)} products={services.products} lines={services.cart(visit)} />),
-    ),
+    view(services, async (c, visit) => {
+      const lines = await services.cart(visit)
+      const frame = await frameOf(c, services, visit, lines)
+      return send(c, <Cart frame={frame} products={services.products} lines={lines} />)
+    }),
   )
 
   app.post(
     '/cart/add',
-    action(services, '/', (c, visit, fields) => {
+    action(services, '/', async (c, visit, fields) => {
       const sku = fields('sku')
-      const added = services.addToCart(visit, { sku, quantity: 1 })
+      const added = await services.addToCart(visit, { sku, quantity: 1 })
       if (!added.ok) {
+        const frame = await frameOf(c, services, visit)
         const page = (
-          <Message title="That did not go into the cart" frame={frameOf(c, services, visit)}>
+          <Message title="That did not go into the cart" frame={frame}>
             {added.message}
           </Message>
         )
@@ -41,10 +44,10 @@ export function cart(app: Hono, services: Services): void {
 
   app.post(
     '/cart/remove',
-    action(services, '/cart', (c, visit, fields) => {
+    action(services, '/cart', async (c, visit, fields) => {
       const sku = fields('sku')
-      const held = services.cart(visit).some((line) => line.sku === sku)
-      if (held && services.removeFromCart(visit, sku).ok) {
+      const held = (await services.cart(visit)).some((line) => line.sku === sku)
+      if (held && (await services.removeFromCart(visit, sku)).ok) {
         visit.notices.flash('notice', `${nameOf(services.products, sku)} is out of your cart.`)
       }
       return c.redirect('/cart', 303)

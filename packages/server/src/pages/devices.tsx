@@ -19,7 +19,8 @@ export function devices(app: Hono, services: Services): void {
       usersOnly('/devices', async (c, visit) => {
         const result = await services.devices(visit)
         const entries = result.ok ? result.value : []
-        return send(c, <Devices frame={frameOf(c, services, visit)} entries={entries} now={Date.now()} />)
+        const frame = await frameOf(c, services, visit)
+        return send(c, <Devices frame={frame} entries={entries} now={Date.now()} />)
       }),
     ),
   )

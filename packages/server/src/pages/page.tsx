@@ -3,7 +3,7 @@ import type { Context, Handler } from 'hono'
 import type { JSX } from 'hono/jsx/jsx-runtime'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { statusOf, thrown } from '../problem.js'
-import type { Refused, Services, Visit } from '../services.js'
+import type { CartLine, Refused, Services, Visit } from '../services.js'
 import { CSRF_FIELD } from './form.js'
 import type { Frame } from './layout.js'
 import { Message } from './message.js'
@@ -59,12 +59,18 @@ export function usersOnly<Rest extends unknown[]>(
       : answer(c, visit as Visit & { user: object }, ...rest)
 }
 
-/** What the frame shows of this visitor. Reads the notice, which is then gone. */
-export function frameOf(c: Context, services: Services, visit: Visit): Frame {
+/** What the frame shows of this visitor. Reads the notice, which is then gone, and the cart, if that was not read yet. */
+export async function frameOf(
+  c: Context,
+  services: Services,
+  visit: Visit,
+  cart?: readonly CartLine[],
+): Promise<Frame> {
   const { session, user } = visit
+  const lines = cart ?? (await services.cart(visit))
   return {
     user,
-    cartCount: items(services.cart(visit)),
+    cartCount: items(lines),
     csrf: session.id === undefined ? undefined : session.csrfToken(),
     path: c.req.path,
     notice: visit.notices.flashed('notice') as string | undefined,
@@ -82,9 +88,10 @@ export function refusal(c: Context, refused: Refused): ContentfulStatusCode {
   return statusOf[refused.reason]
 }
 
-function stale(c: Context, services: Services, visit: Visit, back: string): Answer {
+async function stale(c: Context, services: Services, visit: Visit, back: string): Promise<Response> {
+  const frame = await frameOf(c, services, visit)
   const page = (
-    <Message title="That page was out of date" frame={frameOf(c, services, visit)} back={[back, 'Load the page again']}>
+    <Message title="That page was out of date" frame={frame} back={[back, 'Load the page again']}>
       You signed in, or changed your password, after it was loaded. Nothing was done; load it again and repeat what you
       wanted to do.
     </Message>

@@ -13,9 +13,11 @@ import { items, nameOf, total } from './sums.js'
 export function shop(app: Hono, services: Services): void {
   app.get(
     '/',
-    view(services, (c, visit) =>
-      send(c, <Shop frame={frameOf(c, services, visit)} products={services.products} cart={services.cart(visit)} />),
-    ),
+    view(services, async (c, visit) => {
+      const cart = await services.cart(visit)
+      const frame = await frameOf(c, services, visit, cart)
+      return send(c, <Shop frame={frame} products={services.products} cart={cart} />)
+    }),
   )
 }
 
