@@ -1,6 +1,11 @@
 /**
  * How long a store is waited for. One policy for all: a deadline per call, and a breaker that stops asking a store that
  * does not answer, so that no request hangs and no queue grows (A-82). A synchronous store is never in the way of either.
+ *
+ * The breaker opens after five failures in a row. What was under way together when a line broke has failed once, however
+ * many calls it was: a connection that is back in a moment costs nobody a second. A call that nobody answered in time
+ * counts each. While it is open nothing is asked for a second, then one call is let through, alone: what it comes to
+ * decides for all.
  */
 import { isPromise } from './awaitable.js'
 import { Fault } from './errors.js'
@@ -16,43 +21,75 @@ const REST = 1_000
 /** Asks the store; whatever goes wrong becomes a `Fault` (`ERR_STORE`) with the cause attached. */
 export type Ask = <T>(call: () => Awaitable<T>) => Awaitable<T>
 
+/** What a call is failed with that was not answered in time. It may be carried out all the same, and later. */
+class Late extends Error {
+  override readonly name: string = 'Late'
+}
+
+/** Whether a fault says that a store did not answer in time: then it is not worth waiting for once more. */
+export function isLate(fault: unknown): boolean {
+  return fault instanceof Fault && fault.cause instanceof Late
+}
+
 /** The patience with one store. */
 export function patience(): Ask {
+  let calls = 0
+  /** The latest call that was begun when a failure was counted: those up to it were under way beside it. */
+  let counted = 0
   let failures = 0
   let restUntil = 0
+  let probing = false
 
-  const failed = (cause: unknown): never => {
+  const succeeded = (probe: boolean) => {
+    if (probe) probing = false
+    failures = 0
+  }
+
+  const failed = (begun: number, probe: boolean, cause: unknown): never => {
+    if (probe) probing = false
     if (cause instanceof Fault) throw cause
-    failures++
-    if (failures >= FAILURES) restUntil = performance.now() + REST
+    const opened = failures >= FAILURES
+    if (begun > counted || cause instanceof Late) {
+      failures++
+      counted = calls
+    }
+    // What was asked before it opened says nothing new, and must not keep it open.
+    if (failures >= FAILURES && (probe || !opened)) restUntil = performance.now() + REST
     throw new Fault('ERR_STORE', 'the session store failed; nobody was logged out', { cause })
   }
 
   const inTime = <T>(answer: Promise<T>): Promise<T> =>
     new Promise((resolve, reject) => {
-      const late = () => reject(new Error(`no answer within ${DEADLINE} ms`))
+      const late = () => reject(new Late(`no answer within ${DEADLINE} ms`))
       // When it was this process that paused, what has come meanwhile is heard first.
       const timer = setTimeout(() => setImmediate(late), DEADLINE)
       answer.then(resolve, reject).finally(() => clearTimeout(timer))
     })
 
   return (call) => {
-    if (restUntil > 0 && performance.now() < restUntil) {
-      throw new Fault('ERR_STORE', 'the session store failed several times in a row and is left alone for a second')
+    const probe = failures >= FAILURES
+    if (probe) {
+      if (probing || performance.now() < restUntil)
+        throw new Fault('ERR_STORE', 'the session store failed several times in a row and is left alone for a second')
+      probing = true
     }
+    const begun = ++calls
     let answer: ReturnType<typeof call>
     try {
       answer = call()
     } catch (cause) {
-      return failed(cause)
+      return failed(begun, probe, cause)
     }
     if (!isPromise(answer)) {
-      failures = restUntil = 0
+      succeeded(probe)
       return answer
     }
-    return inTime(answer).then((value) => {
-      failures = restUntil = 0
-      return value
-    }, failed)
+    return inTime(answer).then(
+      (value) => {
+        succeeded(probe)
+        return value
+      },
+      (cause) => failed(begun, probe, cause),
+    )
   }
 }

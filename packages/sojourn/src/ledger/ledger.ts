@@ -3,9 +3,9 @@
  * or the request's own changes are done again over what is there now. Only a create inserts, so nothing that ended
  * comes back (A-68, A-69).
  */
-import { collect, type Flow, wait } from '../awaitable.js'
+import { collect, type Flow, isPromise, wait } from '../awaitable.js'
 import { Fault } from '../errors.js'
-import type { Ask } from '../patience.js'
+import { type Ask, isLate } from '../patience.js'
 import type {
   Awaitable,
   Draft,
@@ -235,7 +235,10 @@ export class Ledger {
       return yield* work
     } catch (fault) {
       try {
-        yield* this.#delete(id)
+        const undone = this.#ask(() => this.#store.delete(id))
+        // Whoever has waited for as long as anybody is let to does not wait for the same store once more.
+        if (isLate(fault) && isPromise(undone)) undone.catch(() => {})
+        else yield* wait(undone)
       } catch {
         // Nobody has its credential. It expires.
       }
