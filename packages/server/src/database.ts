@@ -55,6 +55,10 @@ const MIGRATIONS = [
    ) STRICT, WITHOUT ROWID;
    CREATE INDEX counts_expires ON counts(expires);
    CREATE INDEX counts_at ON counts(at);`,
+  `CREATE TABLE identities (
+     issuer TEXT NOT NULL, sub TEXT NOT NULL, user_id TEXT NOT NULL REFERENCES accounts(id) ON DELETE CASCADE,
+     label TEXT NOT NULL, linked_at INTEGER NOT NULL, PRIMARY KEY (issuer, sub), UNIQUE (user_id, issuer)
+   ) STRICT, WITHOUT ROWID;`,
 ]
 
 /** Opens the file, making or migrating it, readable by its owner alone. Throws without a driver, and for a newer release's file. */
