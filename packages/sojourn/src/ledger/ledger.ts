@@ -248,7 +248,8 @@ export class Ledger {
 
   *#insert(id: string, record: SessionRecord): Flow<void> {
     if (yield* wait(this.#set(id, record, 0))) return
-    throw new Fault('ERR_STORE', 'the store refused to create a session under a new identifier')
+    // Nobody else has this identifier: where users are known, an end of all their sessions came between.
+    throw new Fault('ERR_CONFLICT', "all of the user's sessions were ended while this one began; it was not made")
   }
 
   *#delete(id: string): Flow<boolean> {
