@@ -27,6 +27,56 @@ export const iron = major > 22 || (major === 22 && minor >= 13) ? 'iron-session-
 /** Each has its sessions read, and changed, unless it says otherwise. */
 const READ = ['unmodified']
 const sojourn = { over: 'node-http', packages: ['sojourn'] }
+
+/** The stores, as `servers/stores.mjs` names them. `once`: a read is one command of the engine's, and nothing else is sent. */
+const STORES = {
+  memory: { label: 'memory', packages: [] },
+  sqlite: { label: 'SQLite', packages: [] },
+  file: { label: 'files', packages: [] },
+  redis: { label: 'Redis', packages: ['ioredis'], engine: 'redis', once: true },
+  'redis-auto': { label: 'Redis, `enableAutoPipelining`', packages: ['ioredis'], engine: 'redis', once: true },
+  'node-redis': { label: 'Redis', packages: ['redis'], engine: 'redis', once: true },
+  postgres: { label: 'PostgreSQL', packages: ['pg'], engine: 'postgres' },
+  'postgres-push': { label: 'PostgreSQL that pushes', packages: ['pg'], engine: 'postgres' },
+}
+
+/** Sojourn on a framework, with a store. */
+function over(framework, kind) {
+  const { packages, engine, once } = STORES[kind]
+  return { over: framework, packages: ['sojourn', ...packages], engine, once, args: [kind] }
+}
+
+/** What stands behind `cached`: whatever the store is, a hit costs the same. */
+const CACHED = { sqlite: 'sqlite', file: 'file', redis: 'redis', postgres: 'postgres-push' }
+
+const stores = [
+  ...['memory', 'sqlite', 'file'].map((kind) => direct(kind)),
+  { ...rawStore('redis', 'ioredis'), label: 'floor: `GET` and `JSON.parse`' },
+  direct('redis'),
+  direct('redis-auto', READ),
+  direct('node-redis'),
+  { ...rawStore('pg', 'pg', 'postgres'), label: 'floor: a prepared `SELECT` and `JSON.parse`' },
+  direct('postgres'),
+  ...Object.entries(CACHED).map(([name, kind]) => ({
+    ...over('node-http', kind),
+    name: `sojourn-cached-${name}`,
+    server: 'sojourn-store',
+    args: [kind, 'cached'],
+    label: `**Sojourn**, ${STORES[kind].label} through \`cached\``,
+    once: false,
+    variants: READ,
+  })),
+]
+
+function direct(kind, variants = ['unmodified', 'modified']) {
+  const label = `**Sojourn**, ${STORES[kind].label}`
+  return { ...over('node-http', kind), name: `sojourn-${kind}`, server: 'sojourn-store', label, variants }
+}
+
+function rawStore(name, driver, engine = name) {
+  return { name: `raw-${name}`, over: 'node-http', packages: [driver], engine, once: name === 'redis', variants: READ }
+}
+
 /** More credentials than anything remembers, so that each is verified whenever it comes. */
 const firstSight = { distinct: true, variants: READ }
 
@@ -67,9 +117,7 @@ const tokens = [
 
 export const contenders = [
   { name: 'floor', label: 'floor: a Map and one SHA-256', over: 'node-http', packages: [] },
-  { ...sojourn, name: 'sojourn-memory', label: '**Sojourn**, memory' },
-  { ...sojourn, name: 'sojourn-sqlite', label: '**Sojourn**, SQLite' },
-  { ...sojourn, name: 'sojourn-cached', label: '**Sojourn**, SQLite through `cached`' },
+  ...stores,
   { name: 'better-auth', label: 'better-auth, memory', over: 'node-http', packages: ['better-auth'], optional: true },
   ...stateless,
   { name: 'iron-session', label: 'iron-session, sealed cookie', over: 'node-http', packages: [iron] },
@@ -81,7 +129,12 @@ export const contenders = [
     packages: [],
     variants: ['bare'],
   },
-  { name: 'sojourn-express', label: '**Sojourn**, memory', over: 'express', packages: ['sojourn'] },
+  ...['memory', 'redis', 'postgres'].map((kind) => ({
+    ...over('express', kind),
+    name: kind === 'memory' ? 'sojourn-express' : `sojourn-express-${kind}`,
+    server: 'sojourn-express',
+    label: `**Sojourn**, ${STORES[kind].label}`,
+  })),
   {
     name: 'sojourn-front',
     label: '**Sojourn**, memory, node adapter in front of Express',
@@ -89,6 +142,20 @@ export const contenders = [
     packages: ['sojourn'],
   },
   { name: 'express-session', label: 'express-session, MemoryStore', over: 'express', packages: ['express-session'] },
+  {
+    name: 'connect-redis',
+    label: 'express-session, connect-redis',
+    over: 'express',
+    packages: ['connect-redis', 'redis'],
+    engine: 'redis',
+  },
+  {
+    name: 'connect-pg-simple',
+    label: 'express-session, connect-pg-simple',
+    over: 'express',
+    packages: ['connect-pg-simple', 'pg'],
+    engine: 'postgres',
+  },
   { name: 'cookie-session', label: 'cookie-session, signed cookie', over: 'express', packages: ['cookie-session'] },
   { name: 'fastify-session', label: '@fastify/session, memory', over: 'fastify', packages: ['@fastify/session'] },
   { name: 'sojourn-fetch', label: '**Sojourn**, memory', over: 'hono', packages: ['sojourn'] },

@@ -6,7 +6,9 @@ import { Agent, get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { load, pin } from './load/load.mjs'
+import { counted, onePerRead } from './commands.mjs'
+import { engines } from './engines.mjs'
+import { CONNECTIONS, load, pin } from './load/load.mjs'
 
 /** Starts `servers/<name>.mjs`; throws with its complaint when it does not come up. */
 export async function start(name, ...rest) {
@@ -75,7 +77,8 @@ function forged(cookie) {
  * Starts a contender's server and sees to it that two users are told apart, nobody and a forger are nobody, a changed
  * counter counts, and, where the contender says so, that a session is over once it has ended.
  */
-export async function verify({ server: name, args, ends }, variant) {
+export async function verify({ server: name, args, ends, engine, once }, variant) {
+  await engines.get(engine)?.empty()
   const server = await start(name, variant, ...args)
   try {
     const { url } = server
@@ -87,6 +90,7 @@ export async function verify({ server: name, args, ends }, variant) {
     await expect(url, two, `user-two ${2 * step}`)
     await expect(url, '', 'guest 0')
     await expect(url, forged(one), 'guest 0')
+    if (once && variant === 'unmodified') await verifyReads(url, one)
     if (!ends) return
     await (await fetch(`${url}/logout`, { headers: { cookie: one } })).arrayBuffer()
     await expect(url, one, 'guest 0')
@@ -94,6 +98,14 @@ export async function verify({ server: name, args, ends }, variant) {
   } finally {
     await server.stop()
   }
+}
+
+/** Each read of a session is one command, to the last one. */
+async function verifyReads(url, cookie) {
+  const { commands } = await counted(async () => {
+    for (let n = 0; n < 50; n++) await expect(url, cookie, 'user-one 0')
+  })
+  onePerRead(commands, 50)
 }
 
 /** The `Cookie` headers of as many sessions; `fetch` takes four times as long. */
@@ -118,7 +130,8 @@ async function logins(url, count) {
 const REMEMBERED = 4_000_000
 
 /** Loads the server with as many sessions as `times` says, in turn. They are still recognised afterwards, or it throws. */
-async function loaded(server, bare, { sessions, distinct, warmup, seconds }) {
+async function loaded(server, variant, { sessions, distinct, warmup, seconds, engine, once }) {
+  const bare = variant === 'bare'
   const cookies = bare ? ['theme=dark'] : await logins(server.url, sessions)
   const text = `${cookies.join('\n')}\n`
   if (distinct && text.length < 1.2 * REMEMBERED) throw new Error(`${sessions} credentials are too few to be forgotten`)
@@ -128,8 +141,13 @@ async function loaded(server, bare, { sessions, distinct, warmup, seconds }) {
   try {
     await load(server.url, warmup, file)
     const before = await server.cpu()
-    const { requests, seconds: took } = await load(server.url, seconds, file)
-    const result = { cpu: ((await server.cpu()) - before) / requests, rate: requests / took }
+    const work = () => load(server.url, seconds, file)
+    const counts = engine === 'redis' && variant === 'unmodified'
+    const { result: done, commands } = counts ? await counted(work) : { result: await work() }
+    const { requests, seconds: took } = done
+    const result = { cpu: ((await server.cpu()) - before) / requests, rate: requests / took, requests, commands }
+    // Each connection may have had a request under way when the warming up ended, and one more when the load did.
+    if (once && counts) onePerRead(commands, requests, 2 * CONNECTIONS)
     const body = await (await fetch(server.url, { headers: { cookie: cookies.at(-1) } })).text()
     if (bare || body.startsWith(`user-${sessions - 1} `)) return result
     throw new Error(`after the load a session is not recognised: "${body.slice(0, 80)}"`)
@@ -139,13 +157,14 @@ async function loaded(server, bare, { sessions, distinct, warmup, seconds }) {
 }
 
 /**
- * Measures `servers/<name>.mjs`: microseconds of processor time per request, requests per second, and the facts that
- * the server told of itself when it came up.
+ * Measures `servers/<name>.mjs`: microseconds of processor time per request, requests per second, the commands that Redis
+ * was sent, and the facts that the server told of itself when it came up.
  */
 export async function measure(name, args, times) {
+  await engines.get(times.engine)?.empty()
   const server = await start(name, ...args)
   try {
-    return { ...(await loaded(server, args[0] === 'bare', times)), facts: server.facts }
+    return { ...(await loaded(server, args[0], times)), facts: server.facts }
   } finally {
     await server.stop()
   }

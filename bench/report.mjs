@@ -16,7 +16,9 @@ export function setting(plan) {
   return [
     `Node ${process.versions.node}, ${process.platform} ${process.arch}, ${cores.length} × ${cores[0].model}, ${memory} GiB.`,
     `Load: ${generator}, 100 connections, ${whole(plan.sessions)} sessions in turn (first sight: ${whole(plan.firstSight)}),`,
-    pinned ? 'the server pinned to core 1, the load to core 0;' : 'nothing pinned (no `taskset`);',
+    pinned
+      ? 'the server pinned to core 1, the load and the database servers to core 0;'
+      : 'nothing pinned (no `taskset`);',
     `${plan.rounds} × ${plan.seconds} s after ${plan.warmup} s of warming up, order rotated, medians${plan.rounds < 3 ? ' (a quick run: indicative only)' : ''}.`,
   ].join('\n')
 }
@@ -47,6 +49,20 @@ export function requestTable({ frameworks, contenders, differences, absent }) {
   return table(['', 'read, µs over bare', 'changed, µs over bare', 'read, requests/s', 'changed, requests/s'], rows)
 }
 
+/** What Redis was sent while unchanged sessions were read, as it counted itself; nothing where nobody asked it. */
+export function commandTable({ contenders, frameworks }) {
+  const on = ({ over }) => frameworks.find(({ name }) => name === over).label
+  const rows = contenders
+    .filter(({ commands }) => commands)
+    .map((row) => [
+      `${[row.label, ...versions(row)].join(' ')} on ${on(row)}`,
+      Object.entries(row.commands)
+        .map(([name, calls]) => `${calls.toFixed(2)} ${name.toUpperCase()}`)
+        .join(', ') || 'none',
+    ])
+  return rows.length > 0 ? table(['a read of an unchanged session', 'commands to Redis'], rows) : ''
+}
+
 const versions = ({ versions }) => (versions.length ? [`(${versions.join(', ')})`] : [])
 
 /** The verbs of the stores and a request, by how many sessions there are. */
@@ -69,11 +85,11 @@ export function memoryTable(figures) {
 export function targetTable(rows) {
   return table(
     ['target', 'at most', 'measured', ''],
-    rows.map(({ what, beside, most, got, unit, met }) => [
+    rows.map(({ what, beside, most, got, unit, met, reason }) => [
       beside ? `${what} (${beside})` : what,
       `${micro(most)} ${unit}`,
-      `${micro(got)} ${unit}`,
-      met ? 'met' : 'MISSED',
+      reason ? `not measured: ${reason}` : `${micro(got)} ${unit}`,
+      reason ? '' : met ? 'met' : 'MISSED',
     ]),
   )
 }

@@ -1,5 +1,6 @@
 /** What a session costs a request: every contender, unmodified and modified, over the same framework bare. */
 import { contenders, differences, frameworks, versionOf } from './contenders.mjs'
+import { noEngine, startEngines, stopEngines } from './engines.mjs'
 import { missing } from './install.mjs'
 import { measure, verify } from './measure.mjs'
 import { median, rotate } from './statistics.mjs'
@@ -9,11 +10,27 @@ import { median, rotate } from './statistics.mjs'
  * nothing is measured that does not keep a session; throws when one does not.
  */
 export async function requests(names, plan, say, readsOnly) {
+  try {
+    return await measured(names, plan, say, readsOnly)
+  } finally {
+    await stopEngines()
+  }
+}
+
+/** Why a contender cannot be measured here; nothing where it can. */
+function absence({ name, optional, packages, engine }) {
+  if (optional && !packages.every(versionOf)) return missing(name)
+  return engine && noEngine(engine)
+}
+
+async function measured(names, plan, say, readsOnly) {
   const chosen = contenders
     .filter(({ name }) => names.length === 0 || names.includes(name))
     .map((contender) => (readsOnly ? { ...contender, variants: contender.variants.slice(0, 1) } : contender))
-  const absent = chosen.filter(({ optional, packages }) => optional && !packages.every(versionOf))
+  const absent = chosen.filter(absence)
   const present = chosen.filter((contender) => !absent.includes(contender))
+  for (const contender of absent) say(`${contender.name} is left out: ${absence(contender)}`)
+  await startEngines(present.flatMap(({ engine }) => engine ?? []))
   for (const contender of present) {
     const kept = contender.variants.filter((variant) => variant !== 'bare')
     for (const variant of kept) await verify(contender, variant).catch((cause) => fail(contender.name, variant, cause))
@@ -28,35 +45,45 @@ export async function requests(names, plan, say, readsOnly) {
   const rounds = new Map(runs.map((run) => [key(run), []]))
   for (let round = 0; round < plan.rounds; round++) {
     for (const run of rotate(runs, Math.round((round * runs.length) / plan.rounds))) {
-      const { name, variant, server, args, distinct } = run
-      const times = { ...plan, distinct, sessions: distinct ? plan.firstSight : plan.sessions }
-      const { cpu, rate } = await measure(server, [variant, ...args], times).catch((cause) =>
+      const { name, variant, server, args, distinct, engine, once } = run
+      const times = { ...plan, distinct, engine, once, sessions: distinct ? plan.firstSight : plan.sessions }
+      const { cpu, rate, requests, commands } = await measure(server, [variant, ...args], times).catch((cause) =>
         fail(name, variant, cause),
       )
-      rounds.get(key(run)).push({ cpu, rate })
+      rounds.get(key(run)).push({ cpu, rate, requests, commands })
       say(`round ${round + 1} of ${plan.rounds}: ${key(run)} ${cpu.toFixed(1)} µs, ${Math.round(rate)} requests/s`)
     }
   }
 
-  const measured = (name, variant) => rounds.get(key({ name, variant }))
+  const measuredAs = (name, variant) => rounds.get(key({ name, variant }))
   const costs = ({ name, over: framework, variants }) =>
-    variants.map((variant) => over(measured(name, variant), measured(framework, 'bare')))
+    variants.map((variant) => over(measuredAs(name, variant), measuredAs(framework, 'bare')))
   return {
-    frameworks: below.map((framework) => ({ ...describe(framework), ...summary(measured(framework.name, 'bare')) })),
+    frameworks: below.map((framework) => ({ ...describe(framework), ...summary(measuredAs(framework.name, 'bare')) })),
     contenders: present.map((contender) => {
       const [read, changed] = costs(contender)
-      return { ...describe(contender), over: contender.over, read, changed }
+      const commands = asked(measuredAs(contender.name, 'unmodified'))
+      return { ...describe(contender), over: contender.over, read, changed, commands }
     }),
     differences: differences
-      .map((pair) => ({ ...pair, rounds: [pair.with, pair.without].map((name) => measured(name, 'unmodified')) }))
+      .map((pair) => ({ ...pair, rounds: [pair.with, pair.without].map((name) => measuredAs(name, 'unmodified')) }))
       .filter((pair) => pair.rounds.every(Boolean))
       .map(({ what, rounds: [more, less] }) => ({ what, ...over(more, less) })),
     absent: absent.map((contender) => ({
       ...describe(contender),
       over: contender.over,
-      reason: missing(contender.name),
+      reason: absence(contender),
     })),
   }
+}
+
+/** How many commands of each name Redis was sent per read, in all rounds; nothing where there is no Redis. */
+function asked(rounds) {
+  if (!rounds?.every(({ commands }) => commands)) return undefined
+  const sum = (values) => values.reduce((total, value) => total + value, 0)
+  const names = [...new Set(rounds.flatMap(({ commands }) => Object.keys(commands)))]
+  const reads = sum(rounds.map(({ requests }) => requests))
+  return Object.fromEntries(names.map((name) => [name, sum(rounds.map(({ commands }) => commands[name] ?? 0)) / reads]))
 }
 
 const key = ({ name, variant }) => `${name} ${variant}`

@@ -1,8 +1,8 @@
 /**
  * Measures Sojourn against its peers, all in the same run. The tables go to stdout as Markdown, progress to stderr.
  *
- *   npm run bench                       all of it, about 12 minutes
- *   npm run bench -- --quick            a glance of three minutes, indicative only, without the million
+ *   npm run bench                       all of it, about 20 minutes
+ *   npm run bench -- --quick            a glance of five minutes, indicative only, without the million
  *   npm run bench -- --only floor       only these contenders (may be repeated), and no table of growth
  *   npm run bench -- --growth           only what many sessions cost
  *   npm run bench -- --check            only what the targets speak of, longer; exits 1 when one is missed
@@ -53,7 +53,7 @@ const results = {}
 if (!flags.growth) {
   const names = flags.check ? needed : flags.only
   Object.assign(results, await requests(names, plan, say, flags.check).catch((error) => stop(error.message)))
-  tables.push(report.requestTable(results))
+  tables.push(report.requestTable(results), ...[report.commandTable(results)].filter(Boolean))
 }
 if (flags.growth || parts.length === 0) {
   results.growth = await growth(plan, say)
@@ -73,7 +73,8 @@ console.log(markdown)
 if (flags.json) writeFileSync(flags.json, `${JSON.stringify({ node: process.version, plan, ...results }, null, 2)}\n`)
 if (flags['write-docs']) writeDocs(markdown)
 
-const missed = results.targets?.filter(({ met }) => !met) ?? []
+// Where there is no engine there is no figure; in CI nobody would notice.
+const missed = results.targets?.filter(({ met, reason }) => !met && (!reason || process.env.CI)) ?? []
 if (flags.check && missed.length > 0) {
   if (process.versions.node.startsWith('20.')) stop(`${missed.length} of ${results.targets.length} targets missed`)
   say('targets are missed, but they are set for Node 20')

@@ -7,7 +7,8 @@ const exec = promisify(execFile)
 const here = (name) => fileURLToPath(new URL(name, import.meta.url))
 const has = (command, ...args) => spawnSync(command, args).error === undefined
 
-const CONNECTIONS = 100
+/** How many connections the load keeps open, with one request under way on each. */
+export const CONNECTIONS = 100
 
 /** Whether processes can be pinned: the server to core 1, the load to core 0. */
 export const pinned = spawnSync('taskset', ['-c', '1', 'true']).status === 0

@@ -1,15 +1,4 @@
-import express from 'express'
 import session from 'express-session'
-import { answer, filled, listen, modified, secret } from './host.mjs'
+import { serve } from './express-session-app.mjs'
 
-const app = express()
-app.use(session({ secret, resave: false, saveUninitialized: false, store: new session.MemoryStore() }))
-app.get('/login', (req, res) => {
-  Object.assign(req.session, filled(), { user: Object.keys(req.query)[0] })
-  res.end()
-})
-app.get('/', (req, res) => {
-  if (modified && req.session.user) req.session.count++
-  res.end(answer(req.session.user, req.session.count))
-})
-listen(app)
+serve(new session.MemoryStore())

@@ -1,10 +1,11 @@
+/** Sojourn under Express. The argument says which store. */
 import express from 'express'
 import { createSessions, opaque } from 'sojourn'
 import { express as attach } from 'sojourn/adapter/express'
-import { memory } from 'sojourn/store/memory'
 import { answer, filled, listen, modified, secret } from './host.mjs'
+import { open } from './stores.mjs'
 
-const sessions = createSessions({ keys: secret, strategy: opaque({ store: memory() }) })
+const sessions = createSessions({ keys: secret, strategy: opaque({ store: await open(process.argv[3]) }) })
 const app = express()
 app.use(attach(sessions))
 app.get('/login', async (req, res) => {

@@ -3,25 +3,16 @@
  * `sqlite`, how many sessions, how many calls to time.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createSessions, opaque } from 'sojourn'
 import { node } from 'sojourn/adapter/node'
 import { handle } from './handle.mjs'
 import { filled, listen, secret } from './host.mjs'
+import { open } from './stores.mjs'
 
 const [kind, count, calls] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])]
 
-async function open() {
-  if (kind === 'memory') return (await import('sojourn/store/memory')).memory({ max: 2 * count })
-  const folder = mkdtempSync(join(tmpdir(), 'sojourn-bench-'))
-  process.on('exit', () => rmSync(folder, { recursive: true }))
-  return (await import('sojourn/store/sqlite')).sqlite(join(folder, 'sessions.db'))
-}
-
-const store = await open()
+const store = await open(kind, 2 * count)
 const now = Date.now()
 const data = JSON.stringify(filled())
 const record = (i, version) => ({
