@@ -10,6 +10,7 @@ import { bounded, MAX_BODY } from './body.js'
 import type { Config } from './config.js'
 import { type Health, healthRoutes } from './health.js'
 import type { Logger } from './log.js'
+import type { Metrics } from './metrics.js'
 import { type Peer, peerOf } from './peer.js'
 import { failure, refuseOtherMethods } from './routes.js'
 
@@ -20,12 +21,13 @@ export interface AppParts {
   readonly health: Health
   readonly config: Pick<Config, 'origin' | 'trustProxy' | 'allowedOrigins'>
   readonly log: Logger
+  readonly metrics: Pick<Metrics, 'request'>
 }
 
 type Env = { Bindings: HttpBindings; Variables: { peer: Peer } }
 
 /** The whole server, but for the socket. */
-export function createApp({ handle, health, config, log }: AppParts): Hono<Env> {
+export function createApp({ handle, health, config, log, metrics }: AppParts): Hono<Env> {
   const app = new Hono<Env>()
   const https = config.origin?.startsWith('https:') === true
   app.use(async (c, next) => {
@@ -34,7 +36,7 @@ export function createApp({ handle, health, config, log }: AppParts): Hono<Env> 
     await next()
     if (health.draining) c.header('connection', 'close')
   })
-  app.use(logged(log), hardened())
+  app.use(logged(log, metrics), hardened())
   if (config.allowedOrigins) crossOrigin(app, config.allowedOrigins)
   healthRoutes(app, health)
   refuseOtherMethods(app)
@@ -62,11 +64,13 @@ function crossOrigin(app: Hono<Env>, origins: readonly string[]): void {
   app.use('/api/*', allowed)
 }
 
-function logged(log: Logger): MiddlewareHandler<Env> {
+function logged(log: Logger, metrics: AppParts['metrics']): MiddlewareHandler<Env> {
   return async (c, next) => {
     const start = performance.now()
     await next()
-    const ms = Math.round((performance.now() - start) * 10) / 10
+    const took = performance.now() - start
+    metrics.request(c.req.method, c.res.status, took / 1000)
+    const ms = Math.round(took * 10) / 10
     // Of the URL as it came, which is ASCII: the router's own path is decoded, and may hold what commands a terminal.
     const path = new URL(c.req.url).pathname
     log.info({ method: c.req.method, path, status: c.res.status, ms, ip: c.get('peer').ip })

@@ -2,11 +2,15 @@
 /** The `sojourn` command. */
 import { Command } from 'commander'
 import { type Config, readConfig, settings } from './config.js'
+import { migrateEngines } from './engines/connect.js'
 import { addKey } from './keys-file.js'
 import { createLog } from './log.js'
 import { start } from './server.js'
 
-type Flags = Partial<Record<keyof Config, string>>
+type Flags = Partial<Record<keyof Config, string | true>>
+
+/** Milliseconds that `migrate` waits for a database. */
+const WAIT = 30_000
 
 const program = new Command('sojourn')
   .description('Accounts, devices and carts, kept with Sojourn: as pages for people and as a JSON API for programs.')
@@ -41,16 +45,27 @@ const keys = program.command('keys').description('the keys that sign sessions')
 addSettings(keys.command('new'), ['data'])
   .description('add a key that signs from the next start on; sessions signed by the older ones stay valid')
   .action((flags: Flags) => {
-    const { data } = check(() => readConfig(flags))
+    const { data, keys } = check(() => readConfig(flags))
+    if (keys)
+      fail('SOJOURN_KEYS is set: put a new secret before the others in it (`openssl rand -base64 32` makes one)')
     check(() => addKey(data, Date.now()))
     process.stdout.write('A new key was added. Restart the server to sign with it.\n')
+  })
+
+addSettings(program.command('migrate'), ['store', 'accounts', 'data'])
+  .description('make the tables of sessions and accounts, or bring them up to date; the server may run meanwhile')
+  .action(async (flags: Flags) => {
+    const config = check(() => readConfig(flags))
+    const context = { data: config.data, clock: Date.now }
+    const done = await migrateEngines(config, context, { wait: WAIT }).catch((error: unknown) => fail(error))
+    process.stdout.write(`${done.join('\n')}\n`)
   })
 
 await program.parseAsync()
 
 function addSettings(command: Command, names: readonly (keyof Config)[]): Command {
   for (const { key, flag, env, fallback, help } of settings) {
-    if (!names.includes(key)) continue
+    if (!names.includes(key) || flag === undefined) continue
     const from = fallback === undefined ? env : `${env}, default ${fallback}`
     command.option(flag, `${help} (${from})`)
   }

@@ -1,6 +1,8 @@
 /** What can be set, by a flag or by the environment, and what a bad value is told. One table for the command and the check. */
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
+import { keysOf } from './given-keys.js'
+import { accountsPlace, type PathPlace, type Place, type ServerPlace, storePlace } from './place.js'
 
 /** A checked configuration. */
 export interface Config {
@@ -13,7 +15,16 @@ export interface Config {
   readonly data: string
   /** Origins whose pages may call the API with tokens; absent where there are none. */
   readonly allowedOrigins: readonly string[] | undefined
-  readonly store: 'sqlite' | 'memory'
+  /** Where sessions live. */
+  readonly store: Place
+  /** Where accounts and carts live; absent: with the sessions if those are in a database, else in the data folder. */
+  readonly accounts: PathPlace | ServerPlace | undefined
+  /** What signs and seals sessions; absent: the keys of the data folder. */
+  readonly keys: readonly string[] | undefined
+  /** Make the tables before the start, or bring them up to date. */
+  readonly migrate: boolean
+  /** Where the metrics are served; absent: nowhere. */
+  readonly metrics: Address | undefined
   /** How a session becomes a credential. */
   readonly strategy: 'opaque' | 'sealed' | 'jwt'
   /** How many proxies of ours a request passes. */
@@ -22,13 +33,22 @@ export interface Config {
   readonly passwordMin: number
 }
 
+/** Where to listen. */
+export interface Address {
+  readonly host: string
+  readonly port: number
+}
+
 /** One setting: where its value comes from, and what it must be. */
 export interface Setting<K extends keyof Config = keyof Config> {
   readonly key: K
-  readonly flag: string
+  /** Absent where a command line, which others on the machine can read, is no place for it. */
+  readonly flag: string | undefined
   readonly env: string
   /** As it would be written; absent where there is none. */
   readonly fallback?: string
+  /** Its value may hold a secret, so that no message repeats it. */
+  readonly secret?: true
   /** For `--help`. */
   readonly help: string
   /** Throws a `TypeError` that says what is wrong with the text and what to write instead. */
@@ -60,7 +80,32 @@ export const settings: readonly Setting[] = [
   setting('data', '--data <folder>', 'SOJOURN_DATA', './data', 'folder for accounts, sessions and keys', (text) =>
     resolve(text),
   ),
-  setting('store', '--store <kind>', 'SOJOURN_STORE', 'sqlite:', 'where sessions live: sqlite: or memory:', store),
+  secret(
+    'store',
+    '--store <place>',
+    'SOJOURN_STORE',
+    'sqlite:',
+    'where sessions live: sqlite:, memory:, file:, redis://…, postgres://…, mongodb://…',
+    storePlace,
+  ),
+  secret(
+    'accounts',
+    '--accounts <place>',
+    'SOJOURN_ACCOUNTS',
+    undefined,
+    'where accounts live: sqlite:, postgres://…, mongodb://…; default: with the sessions where those are in a database',
+    accountsPlace,
+  ),
+  secret('keys', undefined, 'SOJOURN_KEYS', undefined, 'secrets that sign sessions, or file: and a path', keysOf),
+  setting('migrate', '--migrate', 'SOJOURN_MIGRATE', 'false', 'make the tables first, or bring them up to date', yes),
+  setting(
+    'metrics',
+    '--metrics <address>',
+    'SOJOURN_METRICS',
+    undefined,
+    'port, or address and port, that serves /metrics to Prometheus',
+    address,
+  ),
   setting(
     'strategy',
     '--strategy <kind>',
@@ -92,20 +137,21 @@ export const settings: readonly Setting[] = [
  * that is wrong. Costs nothing and touches no file.
  */
 export function readConfig(
-  flags: Partial<Record<keyof Config, string>> = {},
+  flags: Partial<Record<keyof Config, string | true>> = {},
   env: Readonly<Record<string, string | undefined>> = process.env,
 ): Config {
   const config: Partial<Record<keyof Config, unknown>> = {}
   const problems: string[] = []
-  for (const { key, flag, env: variable, fallback, parse } of settings) {
-    const given = flags[key]
+  for (const { key, flag, env: variable, fallback, secret, parse } of settings) {
+    const given = flags[key]?.toString()
     // An empty variable is how many tools spell "not set".
     const text = given ?? (env[variable] || fallback)
     try {
       config[key] = text === undefined ? undefined : parse(text)
     } catch (error) {
-      const from = given === undefined ? variable : flag.split(' ')[0]
-      problems.push(`${from}: ${JSON.stringify(text)} ${(error as Error).message}`)
+      const from = given === undefined ? variable : flag!.split(' ')[0]
+      const said = secret ? 'what it says' : JSON.stringify(text)
+      problems.push(`${from}: ${said} ${(error as Error).message}`)
     }
   }
   if (problems.length > 0) throw new TypeError(problems.join('\n'))
@@ -114,13 +160,17 @@ export function readConfig(
 
 function setting<K extends keyof Config>(
   key: K,
-  flag: string,
+  flag: string | undefined,
   env: string,
   fallback: string | undefined,
   help: string,
   parse: (text: string) => Config[K],
 ): Setting {
   return { key, flag, env, help, parse, ...(fallback === undefined ? {} : { fallback }) }
+}
+
+function secret<K extends keyof Config>(...parts: Parameters<typeof setting<K>>): Setting {
+  return { ...setting(...parts), secret: true }
 }
 
 function whole(text: string, from: number, to: number): number {
@@ -163,9 +213,12 @@ function strategy(text: string): Config['strategy'] {
   return text
 }
 
-function store(text: string): Config['store'] {
-  if (text !== 'sqlite:' && text !== 'memory:') {
-    throw new TypeError('is no store; write sqlite: to keep sessions over a restart, or memory: to lose them')
-  }
-  return text === 'sqlite:' ? 'sqlite' : 'memory'
+function yes(text: string): boolean {
+  if (text !== 'true' && text !== 'false') throw new TypeError('is neither true nor false; write one of them')
+  return text === 'true'
+}
+
+function address(text: string): Address {
+  const [, before = '127.0.0.1', port = ''] = /^(?:(.+):)?(\d+)$/.exec(text) ?? []
+  return { host: host(before.replace(/^\[(.*)\]$/, '$1')), port: whole(port, 0, 65_535) }
 }

@@ -116,9 +116,3 @@ function connect(path: string): Driver {
   }
   return new BetterSqlite3(path)
 }
-
-/** Whether an error came from SQLite, by either driver: the disk is full, the file is locked or broken. */
-export function isDatabaseError(error: unknown): boolean {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
-  return code.startsWith('SQLITE_') || code === 'ERR_SQLITE_ERROR'
-}

@@ -7,7 +7,6 @@ import { sessionCalls } from './api/sessions.js'
 import { shopCalls } from './api/shop.js'
 import { type TicketDesk, ticketCalls } from './api/tickets.js'
 import { tokenCalls } from './api/tokens.js'
-import { isDatabaseError } from './database.js'
 import type { Logger } from './log.js'
 import { isBearer } from './operations/visits.js'
 import { errorPage, pages } from './pages/index.js'
@@ -37,7 +36,7 @@ export function createRoutes(
       return failure(c, 409, 'You signed in while this was under way, so it was not kept. Please do it again.')
     }
     log.error({ event: 'sys_fault', err: error })
-    const unreachable = (error instanceof Fault && error.status === 503) || isDatabaseError(error)
+    const unreachable = error instanceof Fault && error.status === 503
     return unreachable
       ? failure(c, 503, 'Our memory cannot be reached just now. You are still signed in; try again in a moment.', {
           'retry-after': '1',

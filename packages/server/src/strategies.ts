@@ -9,6 +9,8 @@ import { type TokenPair, tokenPair } from 'sojourn/token/pair'
 import { revocations } from 'sojourn/token/revocation'
 import { signingRing } from 'sojourn/token/signing-keys'
 import type { Config } from './config.js'
+import type { Table } from './engines/engine.js'
+import { derivedSigningKeys } from './given-keys.js'
 import { loadSigningKeys } from './keys-file.js'
 
 /** The strategies, and what they share. */
@@ -17,6 +19,10 @@ export interface Strategies {
   readonly strategy: readonly StrategyFactory[]
   /** Its access tokens are sessions of the `jwt` strategy, whichever issues. */
   readonly pair: TokenPair
+  /** The store of records. */
+  readonly store: UserStore
+  /** How old the copy of what was ended is, milliseconds. */
+  readonly lag: () => number
   /** Answers with what others verify them with. */
   readonly publicKeys: (request: Request) => Response
   close(): Promise<void>
@@ -24,12 +30,10 @@ export interface Strategies {
 
 /** What strategies are made of. */
 export interface StrategyParts {
-  readonly config: Pick<Config, 'strategy' | 'origin' | 'data'>
+  readonly config: Pick<Config, 'strategy' | 'origin' | 'data' | 'keys'>
   readonly keys: Key[]
-  /** The store of records. */
-  readonly store: UserStore
-  /** Another store, of one table each. */
-  readonly open: (table: string) => UserStore
+  /** A store of one table. */
+  readonly open: (table: Table) => UserStore
   readonly clock: () => number
 }
 
@@ -37,8 +41,9 @@ export interface StrategyParts {
 const WITHIN = 5_000
 
 /** Puts the strategies together. Makes the key that signs tokens where there is none. */
-export function createStrategies({ config, keys, store, open, clock }: StrategyParts): Strategies {
-  const signing = signingRing(loadSigningKeys(config.data, clock()))
+export function createStrategies({ config, keys, open, clock }: StrategyParts): Strategies {
+  const signing = signingRing(config.keys ? derivedSigningKeys(config.keys) : loadSigningKeys(config.data, clock()))
+  const store = open('sojourn_sessions')
   const ended = open('sojourn_revocations')
   const devices = open('sojourn_devices')
   const shared = { revocations: revocations({ store: ended, within: WITHIN, clock }), devices }
@@ -55,6 +60,8 @@ export function createStrategies({ config, keys, store, open, clock }: StrategyP
   }
   return {
     strategy: order[config.strategy],
+    store,
+    lag: () => shared.revocations.lag,
     pair: tokenPair({ keys, store: devices, revocations: shared.revocations, access, clock }),
     publicKeys: jwksEndpoint(signing, { clock }),
     async close() {

@@ -1,4 +1,5 @@
 /** Carts over the wire: no add is lost, and none counts twice, whoever adds and whenever they sign in. */
+import { storePlace } from '@sojourn/server/place'
 import { CookieJar } from 'tough-cookie'
 import { describe, expect, test } from 'vitest'
 import { type Client, client } from './client.js'
@@ -78,7 +79,7 @@ describe('15.4.2: parallel adds', () => {
     ['user', 'sqlite'],
     ['guest', 'memory'],
   ] as const)('fifty at once by one %s (%s) are fifty', async (kind, store) => {
-    const server = await started({ store })
+    const server = await started({ store: storePlace(`${store}:`) })
     const who = kind === 'guest' ? server.visitor() : await server.user('ada')
     await add(who)
     const answers = await Promise.all(Array.from({ length: 50 }, () => add(who)))

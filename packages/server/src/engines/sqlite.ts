@@ -1,0 +1,39 @@
+/** Records and accounts in SQLite, in files of their own unless one is named. */
+import { mkdirSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { sqlite } from 'sojourn/store/sqlite'
+import { sqliteAccounts } from '../accounts/sqlite.js'
+import { sqliteCarts } from '../carts/sqlite.js'
+import { openDatabase } from '../database.js'
+import type { PathPlace } from '../place.js'
+import { faulting } from '../repositories.js'
+import { createCountStore } from '../throttle-store.js'
+import type { Engine, EngineContext } from './engine.js'
+
+/** On the disk of this machine. Tables are made and brought up to date when they are first used. */
+export function sqliteEngine({ path }: PathPlace, { data, clock }: EngineContext): Engine {
+  return {
+    store: (table) => sqlite(path ?? join(data, 'sessions.db'), { durability: 'full', clock, table }),
+    repositories() {
+      const file = path ?? join(data, 'accounts.db')
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
+      const database = openDatabase(file)
+      const one = database.prepare('SELECT 1 FROM accounts LIMIT 1')
+      const carts = faulting(sqliteCarts(database, clock))
+      const counts = createCountStore(database, clock)
+      return {
+        accounts: faulting(sqliteAccounts(database, clock)),
+        carts,
+        counts,
+        ready: async () => void one.get(),
+        async sweep() {
+          counts.sweep(clock())
+          await carts.sweep()
+        },
+        close: async () => database.close(),
+      }
+    },
+    ready: async () => {},
+    close: async () => {},
+  }
+}
