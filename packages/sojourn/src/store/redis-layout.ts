@@ -47,12 +47,12 @@ export function userText(userId: string | undefined): string {
   return userId === undefined ? 'null' : JSON.stringify(userId)
 }
 
-/** A record, but for what the scripts add: the horizon, the name of the write and that of the index entry. */
-export function encode(record: SessionRecord): Encoded {
+/** A record of the session `id`, but for what the scripts add: the horizon, the names of the write and of the index entry. */
+export function encode(id: string, record: SessionRecord): Encoded {
   const { data, createdAt, seenAt, authenticatedAt, persistent, device } = record
   const quoted = SURROGATE.test(data)
   const flags = (persistent ? PERSISTENT : 0) | (data === '' ? REPLACED : 0) | (quoted ? QUOTED : 0)
-  const tail = JSON.stringify([createdAt, seenAt, authenticatedAt, flags, device])
+  const tail = JSON.stringify([createdAt, seenAt, authenticatedAt, flags, device, id])
   return {
     version: String(record.version),
     expiresAt: String(Math.min(record.expiresAt, FOREVER)),
@@ -73,12 +73,17 @@ type List = readonly [
   authenticatedAt: number | null,
   flags: number,
   device: SessionRecord['device'] | null,
+  id: string,
 ]
 
-/** The record in a value; `undefined` when it has expired. Throws when the value is somebody else's. */
-export function decode(value: string, now: number): SessionRecord | undefined {
+/**
+ * The record of the session `id` in a value; `undefined` when it has expired. Throws when the value is somebody else's, or
+ * another session's: of a driver that lost count of its answers, which would hand out everybody's sessions to others.
+ */
+export function decode(id: string, value: string, now: number): SessionRecord | undefined {
   const end = value.indexOf('\n')
-  const [version, expiresAt, , , , user, createdAt, seenAt, authenticatedAt, flags, device] = list(value, end)
+  const [version, expiresAt, , , , user, createdAt, seenAt, authenticatedAt, flags, device, of] = list(value, end)
+  expectSame(id, of)
   if (expiresAt <= now) return undefined
   const data = value.slice(end + 1)
   return {
@@ -94,10 +99,22 @@ export function decode(value: string, now: number): SessionRecord | undefined {
   }
 }
 
-/** What a head says. Throws when it is none. */
-export function headOf(text: string): Head {
-  const [, expiresAt, , , token, user, , , , flags] = list(text, text.length)
+/** What a head of the session `id` says. Throws when it is none, or another's. */
+export function headOf(id: string, text: string): Head {
+  const [, expiresAt, , , token, user, , , , flags, , of] = list(text, text.length)
+  expectSame(id, of)
   return { userId: user ?? undefined, token, expiresAt, replaced: (flags & REPLACED) !== 0 }
+}
+
+/** What is thrown for an answer that cannot be one to what was asked. */
+export function astray(): Error {
+  return new Error(
+    'redis: the client gave an answer that belongs to another question; its connection has lost count, and must be closed and opened anew',
+  )
+}
+
+function expectSame(id: string, of: string): void {
+  if (id !== of) throw astray()
 }
 
 function list(value: string, end: number): List {

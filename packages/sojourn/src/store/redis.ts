@@ -25,6 +25,7 @@ import { randomBytes } from 'node:crypto'
 import type { SessionRecord, UserStore } from '../types.js'
 import { Feed } from './redis-feed.js'
 import {
+  astray,
   decode,
   digits,
   encode,
@@ -124,7 +125,7 @@ class Redis implements RedisStore {
 
   get(id: string): Promise<SessionRecord | undefined> {
     return this.#wire.get(this.#records + escaped(id)).then(
-      (value) => (value === null ? undefined : decode(String(value), this.#clock())),
+      (value) => (value === null ? undefined : decode(id, String(value), this.#clock())),
       (error) => Promise.reject(plain(error)),
     )
   }
@@ -234,7 +235,7 @@ class Redis implements RedisStore {
     write: Token,
     horizon: number | undefined,
   ): Promise<number | string> {
-    const { version, expiresAt, user, rest } = encode(record)
+    const { version, expiresAt, user, rest } = encode(id, record)
     const { userId } = record
     const ttl = Math.max(1, record.expiresAt - now) + this.#longer
     const said = await this.#run(WRITE, this.#records + escaped(id), [
@@ -254,7 +255,9 @@ class Redis implements RedisStore {
     ])
     const text = String(said)
     // Drivers can be told to give numbers as text; a token is longer than any of these.
-    return text.length > 2 ? text : Number(text)
+    if (/^(?:-1|0|1)$/.test(text)) return Number(text)
+    if (!/^[\w-]{12,}$/.test(text)) throw astray()
+    return text
   }
 
   /** Deletes a record that is as said, and tells what it was. `tidies`: its entry is removed, too. */
@@ -266,7 +269,7 @@ class Redis implements RedisStore {
     const args = [String(now), was, token, user, this.#channel, escaped(id)]
     const said = await this.#run(END, this.#records + escaped(id), args)
     if (said === null || said === undefined) return undefined
-    const head = headOf(String(said))
+    const head = headOf(id, String(said))
     if (tidies && head.userId !== undefined) await this.#tidy(head.userId, [entry(head.token, id)])
     return head
   }
