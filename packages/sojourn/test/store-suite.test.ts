@@ -213,6 +213,13 @@ const faults: Record<string, Fault> = {
         .length,
   }),
   'ends nobody': () => ({ endAll: () => 0 }),
+  'ends what it saw when it began, one after the other': (right) => ({
+    async endAll(userId, except) {
+      const seen = right.list(userId).filter(([id]) => id !== except)
+      await turn()
+      return seen.filter(([id]) => right.delete(id)).length
+    },
+  }),
   'does not sweep': () => ({ sweep: () => 0 }),
   'sweeps everything': (right) => ({
     sweep: () => [...right.records.keys()].filter((id) => right.records.delete(id)).length,

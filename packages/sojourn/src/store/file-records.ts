@@ -61,16 +61,26 @@ export class Records {
     }
   }
 
-  /** Every record of the user has an entry before it is there, so that none is overlooked. */
+  /**
+   * Every record of the user has an entry before it is there, so that none is overlooked. A session that was given a new
+   * identifier has its successor's entry made before it is marked as replaced, but maybe after the names were read:
+   * where one was found replaced, or gone, the names are read again.
+   */
   *endAll(userId: string, except?: string): Steps<number> {
     const user = hashed(userId)
     const spared = except === undefined ? undefined : hashed(except)
+    const gone = new Set<string>()
     let ended = 0
-    for (const name of this.#entries(user)) {
-      const hash = name.slice(0, name.indexOf('_'))
-      if (hash === spared) continue
-      const head = yield* this.#end(this.#at.record(hash), (head) => head.user === user)
-      if (head && !head.replaced) ended++
+    for (let again = true; again; ) {
+      again = false
+      for (const name of this.#entries(user)) {
+        const hash = name.slice(0, name.indexOf('_'))
+        if (hash === spared) continue
+        const head = yield* this.#end(this.#at.record(hash), (head) => head.user === user)
+        if (head && !head.replaced) ended++
+        else if (head || !gone.has(name)) again = true
+        if (!head) gone.add(name)
+      }
     }
     return ended
   }

@@ -14,6 +14,8 @@
  * - `endAll` **marks** all entries at once, deletes the records that are the user's, and then removes the entries of
  *   those that it deleted. What it found no record for stays marked until its time is over: somebody may be about to
  *   write that record. So the next `endAll` finds what this one left undone, and what a writer left that died.
+ * - A session that gets a new identifier has its successor entered before it is marked as replaced, but maybe after the
+ *   entries were marked. Where `endAll` finds a record replaced, or gone, it marks and deletes once more.
  * - Whoever entered a record and wrote it **looks again**: where the entry is not there as it was, an `endAll` came by
  *   between the two and may have found no record yet, so the writer deletes it, and answers `false`.
  *
@@ -166,17 +168,25 @@ class Redis implements RedisStore {
   async endAll(userId: string, except?: string): Promise<number> {
     const key = this.#users + escaped(userId)
     const args = except === undefined ? [] : [escaped(except)]
-    const members = ((await this.#run(TAKE, key, args)) as unknown[]).map(String)
+    const gone = new Set<string>()
     let ended = 0
-    for (const page of pages([...new Set(members.map(idOf))])) {
-      const heads = await Promise.all(page.map((id) => this.#end(id, { now: 0, user: userText(userId) }, false)))
-      // The time after the last of them: what expired meanwhile was not ended by this.
-      const now = this.#clock()
-      ended += heads.filter((head) => head && !head.replaced && head.expiresAt > now).length
-      await this.#tidy(
-        userId,
-        heads.flatMap((head, i) => (head ? [`!${entry(head.token, page[i]!)}`] : [])),
-      )
+    for (let again = true; again; ) {
+      again = false
+      const members = ((await this.#run(TAKE, key, args)) as unknown[]).map(String)
+      for (const page of pages([...new Set(members.map(idOf))])) {
+        const heads = await Promise.all(page.map((id) => this.#end(id, { now: 0, user: userText(userId) }, false)))
+        // The time after the last of them: what expired meanwhile was not ended by this.
+        const now = this.#clock()
+        ended += heads.filter((head) => head && !head.replaced && head.expiresAt > now).length
+        for (const [i, head] of heads.entries()) {
+          if (head ? head.replaced : !gone.has(page[i]!)) again = true
+          if (!head) gone.add(page[i]!)
+        }
+        await this.#tidy(
+          userId,
+          heads.flatMap((head, i) => (head ? [`!${entry(head.token, page[i]!)}`] : [])),
+        )
+      }
     }
     return ended
   }

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import type { Awaitable, Store } from '../types.js'
+import { races } from './store-races.js'
 import { records } from './store-records.js'
 import type { Case, Need } from './store-trial.js'
 import { users } from './store-users.js'
@@ -61,7 +62,7 @@ export function storeCases(harness: StoreHarness): StoreCase[] {
     ...(harness.breakBackend ? [] : (['breakBackend'] as const)),
     ...(harness.tells === undefined ? (['watch'] as const) : []),
   ]
-  const able = [...records, ...users].filter(({ needs }) => !needs.some((need) => lacks.includes(need)))
+  const able = [...records, ...users, ...races].filter(({ needs }) => !needs.some((need) => lacks.includes(need)))
   return [
     ...able.map(({ name, run }) => ({ name, run: () => trial(harness, run) })),
     {
