@@ -1,9 +1,6 @@
 import { checkUsername, nameOf } from '@sojourn/server/accounts'
-import { sqliteAccounts } from '@sojourn/server/accounts/sqlite'
-import { openDatabase } from '@sojourn/server/database'
 import { describe, expect, test } from 'vitest'
-
-const accounts = () => sqliteAccounts(openDatabase(':memory:'), () => 1)
+import { KEPT } from './kept.js'
 
 describe('usernames', () => {
   test.each(['ada', 'Ada.Lovelace', 'a-b_c', 'Åsa', '日本人', 'नमस्ते', 'x'.repeat(64), '007'])(
@@ -33,19 +30,39 @@ describe('usernames', () => {
     })
   })
 
-  test('case and compatibility forms do not tell two people apart', async () => {
+  test('case and compatibility forms do not tell two people apart', () => {
     expect(nameOf('ＡＤＡ')).toBe(nameOf('ada'))
     expect(nameOf('ﬁona')).toBe(nameOf('Fiona'))
-    const kept = accounts()
+  })
+})
+
+describe.each(KEPT)('accounts in %s', (_, use) => {
+  const open = use()
+  const accounts = async () => (await open(() => 1)).accounts
+
+  test('a name is taken in every spelling that counts as the same', async () => {
+    const kept = await accounts()
     expect(await kept.create('Ada', 'h1')).toMatchObject({ username: 'Ada' })
     expect(await kept.create('ａｄａ', 'h2')).toBeUndefined()
     expect(await kept.credentials('ADA')).toMatchObject({ hash: 'h1', user: { username: 'Ada' } })
   })
-})
 
-describe('accounts', () => {
+  test('15.4.2: of many who ask for a name at once one gets it', async () => {
+    const kept = await accounts()
+    const made = await Promise.all(Array.from({ length: 12 }, (_, i) => kept.create(i % 2 ? 'ada' : 'ADA', `h${i}`)))
+    const [user, ...others] = made.filter((one) => one !== undefined)
+    expect(others).toEqual([])
+    expect((await kept.credentials('ada'))?.user).toEqual(user)
+  })
+
+  test('what no database can hold is nobody’s name', async () => {
+    const kept = await accounts()
+    for (const name of ['\0', 'ada\0', '\ud800', '$where', 'x'.repeat(100_000)])
+      expect(await kept.credentials(name)).toBeUndefined()
+  })
+
   test('an account is found by id without its hash', async () => {
-    const kept = accounts()
+    const kept = await accounts()
     const user = (await kept.create('ada', 'secret hash'))!
     expect(await kept.find(user.id)).toEqual({ id: user.id, username: 'ada' })
     expect(await kept.find('nobody')).toBeUndefined()
@@ -53,7 +70,7 @@ describe('accounts', () => {
   })
 
   test('a hash is replaced only while it is the one that was read', async () => {
-    const kept = accounts()
+    const kept = await accounts()
     const { id } = (await kept.create('ada', 'first'))!
     expect(await kept.replacePassword(id, 'first', 'second')).toBe(true)
     expect(await kept.replacePassword(id, 'first', 'third')).toBe(false)

@@ -67,7 +67,8 @@ export function mongodbCarts(carts: Collection<Cart>, clock: () => number): Cart
 }
 
 function merged(cart: Cart, guest: GuestCart, now: number): Pick<Cart, 'lines' | 'merged'> | undefined {
-  const had = cart.merged.find((one) => one.cart === guest.id)?.lines ?? []
+  const remembered = cart.merged.filter(({ at }) => at >= now - REMEMBER_MERGES)
+  const had = remembered.find((one) => one.cart === guest.id)?.lines ?? []
   let { lines } = cart
   let all = had
   for (const [sku, quantity] of Object.entries(guest.lines)) {
@@ -78,7 +79,7 @@ function merged(cart: Cart, guest: GuestCart, now: number): Pick<Cart, 'lines' |
     all = put(all, { sku, quantity })
   }
   if (all === had) return undefined
-  const others = cart.merged.filter((one) => one.cart !== guest.id && one.at >= now - REMEMBER_MERGES)
+  const others = remembered.filter((one) => one.cart !== guest.id)
   return { lines, merged: [...others, { cart: guest.id, at: now, lines: all }] }
 }
 
