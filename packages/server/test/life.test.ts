@@ -1,18 +1,15 @@
 /** What survives: a restart, a signal, a broken store. And what the log says of it all. */
-import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { createRequire } from 'node:module'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { openDatabase } from '@sojourn/server/database'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { client } from './client.js'
+import { serve, sojourn } from './spawned.js'
 import { folder, PASSWORD, started } from './started.js'
-
-const CLI = fileURLToPath(new URL('../dist/cli.js', import.meta.url))
 
 /** A file as any other program would open it. */
 function raw(path: string): { exec(sql: string): unknown; close(): unknown } {
@@ -20,47 +17,6 @@ function raw(path: string): { exec(sql: string): unknown; close(): unknown } {
     | { DatabaseSync: new (path: string) => ReturnType<typeof raw> }
     | undefined
   return new (builtin?.DatabaseSync ?? createRequire(import.meta.url)('better-sqlite3'))(path)
-}
-
-interface Spawned {
-  child: ChildProcess
-  /** Everything on standard output and error so far. */
-  output: () => string
-  /** Resolves with the match when the pattern is there. */
-  seen: (pattern: RegExp) => Promise<RegExpExecArray>
-  /** Resolves with the exit code. */
-  ended: Promise<number | null>
-}
-
-function sojourn(args: string[], env: Record<string, string> = {}): Spawned {
-  const child = spawn(process.execPath, [CLI, ...args], { env: { PATH: process.env.PATH, ...env } })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  let text = ''
-  const waiting = new Set<() => void>()
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk) => {
-      text += chunk
-      for (const check of waiting) check()
-    })
-  }
-  const seen = (pattern: RegExp) =>
-    new Promise<RegExpExecArray>((resolve) => {
-      const check = () => {
-        const match = pattern.exec(text)
-        if (!match) return
-        waiting.delete(check)
-        resolve(match)
-      }
-      waiting.add(check)
-      check()
-    })
-  return { child, output: () => text, seen, ended: once(child, 'exit').then(([code]) => code) }
-}
-
-async function serve(data: string, ...args: string[]): Promise<Spawned & { url: string }> {
-  const spawned = sojourn(['serve', '--port', '0', '--data', data, ...args])
-  const [, url] = await spawned.seen(/"url":"([^"]+)"/)
-  return { ...spawned, url: url! }
 }
 
 describe('a restart', () => {
