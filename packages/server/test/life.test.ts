@@ -2,22 +2,14 @@
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
-import { createRequire } from 'node:module'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { openDatabase } from '@sojourn/server/database'
 import { describe, expect, test } from 'vitest'
 import { client } from './client.js'
+import { raw } from './raw.js'
 import { serve, sojourn } from './spawned.js'
 import { folder, PASSWORD, started } from './started.js'
-
-/** A file as any other program would open it. */
-function raw(path: string): { exec(sql: string): unknown; close(): unknown } {
-  const builtin = process.getBuiltinModule('node:sqlite') as
-    | { DatabaseSync: new (path: string) => ReturnType<typeof raw> }
-    | undefined
-  return new (builtin?.DatabaseSync ?? createRequire(import.meta.url)('better-sqlite3'))(path)
-}
 
 describe('a restart', () => {
   test('keeps users signed in, and guests their carts', async () => {

@@ -29,7 +29,10 @@ export function folder(): string {
 }
 
 /** Starts a server; `over` says what differs from the defaults. */
-export async function started(over: Partial<Config> = {}, options: { clock?: () => number } = {}): Promise<Started> {
+export async function started(
+  over: Partial<Config> = {},
+  options: { clock?: () => number; wait?: number } = {},
+): Promise<Started> {
   const data = over.data ?? folder()
   const lines: string[] = []
   const log = createLog({ write: (line) => void lines.push(line) })
