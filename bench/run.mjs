@@ -9,10 +9,11 @@
  *   npm run bench -- --json FILE        the figures as well
  *   npm run bench -- --write-docs       the tables into docs/benchmarks.md as well
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { stop } from '../scripts/setup.mjs'
 import { contenders } from './contenders.mjs'
+import { writeDocs } from './docs.mjs'
 import { install } from './install.mjs'
 
 const { values: flags } = parseArgs({
@@ -71,23 +72,11 @@ if (results.contenders && results.memory) {
 const markdown = tables.join('\n\n')
 console.log(markdown)
 if (flags.json) writeFileSync(flags.json, `${JSON.stringify({ node: process.version, plan, ...results }, null, 2)}\n`)
-if (flags['write-docs']) writeDocs(markdown)
+if (flags['write-docs']) writeDocs('bench', markdown)
 
 // Where there is no engine there is no figure; in CI nobody would notice.
 const missed = results.targets?.filter(({ met, reason }) => !met && (!reason || process.env.CI)) ?? []
 if (flags.check && missed.length > 0) {
   if (process.versions.node.startsWith('20.')) stop(`${missed.length} of ${results.targets.length} targets missed`)
   say('targets are missed, but they are set for Node 20')
-}
-
-/** Puts the tables between the marks of the page. */
-function writeDocs(text) {
-  const page = new URL('../docs/benchmarks.md', import.meta.url)
-  const was = readFileSync(page, 'utf8')
-  const marked = /(<!-- bench:begin -->\n)[\s\S]*(<!-- bench:end -->)/
-  if (!marked.test(was)) stop('docs/benchmarks.md has lost its marks')
-  writeFileSync(
-    page,
-    was.replace(marked, (_, begin, end) => `${begin}\n${text}\n\n${end}`),
-  )
 }

@@ -7,10 +7,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { generateSecret } from 'sojourn'
+import { disconnect } from '../servers/stores.mjs'
 import { member } from './fleet.mjs'
 
 /** How many tokens are under way at once. */
 const LANES = 4
+/** The same where most of the time is spent waiting for a copy to grow old. */
+const WAITING = 12
 /** How much longer than the bound a token is asked for that is not refused, milliseconds. */
 const PATIENCE = 5_000
 
@@ -19,43 +22,49 @@ const PATIENCE = 5_000
  * `honoured`, when the last one was that was not. Milliseconds since the end of the token was acknowledged, or since
  * the line was cut.
  */
-export async function trial({ samples, cut, within, push }) {
+export async function trial({ samples, cut, within, push, store, copies }) {
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-revocation-'))
-  const config = { file: join(folder, 'revocations.db'), keys: generateSecret(), within, push }
+  const file = join(folder, 'revocations.db')
+  const config = { folder, file, keys: generateSecret(), within, push, store, copies }
   // Plain HTTP is as it should be here.
   const execArgv = ['--disable-warning=SOJOURN_PLAIN_HTTP']
   const child = fork(new URL('verifier.mjs', import.meta.url), { execArgv })
   const agent = new Agent({ keepAlive: true })
-  const ender = member(config, child)
+  const ender = await member(config, child)
   try {
     child.send(config)
     const { port } = await told(child, 'port')
     const ask = (path, cookie) => request(agent, port, path, cookie)
     const until = within + PATIENCE
-    const one = cut ? cutting(ask, child, cut, until) : ending(ask, ender.sessions, until)
+    // A copy that nobody takes away lasts from its read: sessions must not all end when theirs is new.
+    const age = copies === 'polled' ? within : 0
+    const one = cut ? cutting(ask, child, cut, until) : ending(ask, ender.sessions, until, age)
     const measured = []
+    let begun = 0
     const lane = async () => {
-      while (measured.length < samples) {
+      while (begun++ < samples) {
         // Polls are regular: ends must not be, or they would all fall behind the same poll.
         await pause(Math.random() * Math.min(within / 2, 250))
         measured.push(await one(`user-${measured.length}`))
       }
     }
     // There is one line to cut, and every token is behind it.
-    await Promise.all(Array.from({ length: cut ? 1 : LANES }, lane))
+    await Promise.all(Array.from({ length: cut ? 1 : age > 0 ? WAITING : LANES }, lane))
     return measured
   } finally {
     agent.destroy()
     child.disconnect()
     await once(child, 'exit')
     await ender.sessions.close()
+    await disconnect()
     rmSync(folder, { recursive: true })
   }
 }
 
 /** Ends a token here, and asks there until it is refused. */
-const ending = (ask, sessions, until) => async (user) => {
+const ending = (ask, sessions, until, age) => async (user) => {
   const { id, cookie } = await signedIn(ask, user)
+  if (age > 0) await pause(Math.random() * age)
   if (!(await sessions.end(id))) throw new Error('a token was not ended')
   const found = await refusal(ask, cookie, user, performance.now(), until)
   // A refusal for another reason would look like the news, and be none.

@@ -1,10 +1,10 @@
-/** The other process: honours tokens, and hears of their end through the store alone. `/login?user-1` answers the id. */
+/** The other process: honours tokens or sessions, and hears of their end through the store alone. `/login?user-1` answers the id. */
 import { createServer } from 'node:http'
 import { node } from 'sojourn/adapter/node'
 import { member } from './fleet.mjs'
 
-process.once('message', (config) => {
-  const { sessions, cut } = member(config, process)
+process.once('message', async (config) => {
+  const { sessions, cut } = await member(config, process)
   const attach = node(sessions)
   process.on('message', ({ line }) => {
     if (line === undefined) return

@@ -12,7 +12,7 @@ import { open } from './stores.mjs'
 
 const [kind, count, calls] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])]
 
-const store = await open(kind, 2 * count)
+const store = await open(kind, { max: 2 * count })
 const now = Date.now()
 const data = JSON.stringify(filled())
 const record = (i, version) => ({
