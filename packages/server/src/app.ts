@@ -94,5 +94,13 @@ function hardened(): MiddlewareHandler<Env> {
   }
   const plain = secureHeaders({ ...common, strictTransportSecurity: false })
   const encrypted = secureHeaders({ ...common, strictTransportSecurity: 'max-age=31536000; includeSubDomains' })
-  return (c, next) => (c.get('peer').secure ? encrypted : plain)(c, next)
+  return async (c, next) => {
+    let stricter: string | null = null
+    await (c.get('peer').secure ? encrypted : plain)(c, async () => {
+      await next()
+      stricter = c.res.headers.get('referrer-policy')
+    })
+    // Where an address holds what a provider sent along, nobody is told of it.
+    if (stricter !== null) c.header('referrer-policy', stricter)
+  }
 }

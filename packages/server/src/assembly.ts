@@ -6,6 +6,8 @@ import type { Config } from './config.js'
 import type { Engines } from './engines/connect.js'
 import type { Table } from './engines/engine.js'
 import { EMPTY } from './guest-cart.js'
+import { createIdentity } from './identity/identity.js'
+import { loadVaultKeys } from './keys-file.js'
 import { type Logger, logEvents } from './log.js'
 import type { Metrics } from './metrics.js'
 import { createNotices } from './notices.js'
@@ -42,7 +44,7 @@ export interface Assembly {
 
 /** Puts the parts together. Throws what the library says of a configuration that cannot be right. */
 export async function assemble({ config, keys, engines, metrics, log, clock }: Parts): Promise<Assembly> {
-  const { accounts, carts, counts, ready } = engines.repositories
+  const { accounts, identities, carts, counts, ready } = engines.repositories
   const open = (table: Table) => metrics.store(table, engines.sessions.store(table))
   const ways = createStrategies({ config, keys, open, clock })
   const sessions = createSessions<ShopData>({
@@ -64,14 +66,31 @@ export async function assemble({ config, keys, engines, metrics, log, clock }: P
   const merge = createMerge(carts)
   const notices = config.strategy === 'jwt' ? createNotices(keys, config, clock) : sessions
   const visits = createVisits({ sessions, notices, accounts, merge })
+  const passwords = await createPasswords()
+  const throttle = createThrottle(counts, clock)
+  const identity = createIdentity({
+    config,
+    sessions,
+    keys,
+    vaultKeys: () => (config.keys ? keys : loadVaultKeys(config.data, clock())),
+    open,
+    accounts,
+    identities,
+    passwords,
+    throttle,
+    merge,
+    log,
+    clock,
+  })
   const services: Services = {
+    ...(identity && { identity }),
     visit: visits.open,
     ...authenticationOperations({
       sessions,
       pair: ways.pair,
       accounts,
-      passwords: await createPasswords(),
-      throttle: createThrottle(counts, clock),
+      passwords,
+      throttle,
       merge,
       passwordMin: config.passwordMin,
       log,
@@ -91,6 +110,7 @@ export async function assemble({ config, keys, engines, metrics, log, clock }: P
     async close() {
       await sessions.close()
       await ways.close()
+      await identity?.close()
       await unused.close?.()
     },
   }

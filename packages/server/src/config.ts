@@ -2,6 +2,7 @@
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { keysOf } from './given-keys.js'
+import { type ProvidersConfig, providerProblems, readProviders } from './identity/settings.js'
 import { accountsPlace, type PathPlace, type Place, type ServerPlace, storePlace } from './place.js'
 
 /** A checked configuration. */
@@ -31,6 +32,8 @@ export interface Config {
   readonly trustProxy: number
   /** The shortest new password, in code points. */
   readonly passwordMin: number
+  /** Whom people may sign in through; from the environment alone, absent where there is nobody. */
+  readonly providers?: ProvidersConfig
 }
 
 /** Where to listen. */
@@ -154,8 +157,11 @@ export function readConfig(
       problems.push(`${from}: ${said} ${(error as Error).message}`)
     }
   }
+  const providers = readProviders(env, problems)
+  const checked = { ...config, ...(providers && { providers }) } as unknown as Config
+  problems.push(...providerProblems(checked))
   if (problems.length > 0) throw new TypeError(problems.join('\n'))
-  return config as unknown as Config
+  return checked
 }
 
 function setting<K extends keyof Config>(

@@ -1,6 +1,6 @@
 /**
- * The server's keys: secrets that sign and seal sessions, and the key pair that signs tokens for others to verify. Both
- * are made on the first start and kept, so that a restart logs nobody out.
+ * The server's keys: secrets that sign and seal sessions, others that seal providers' tokens, and the key pair that signs
+ * tokens for others to verify. Each is made when it is first needed and kept, so that a restart logs nobody out.
  */
 import { generateKeyPairSync, type JsonWebKey } from 'node:crypto'
 import { generateSecret, type Key } from 'sojourn'
@@ -12,6 +12,8 @@ const SECRETS: KeyFile<KeptKey & { readonly secret: string }> = {
   generate: () => ({ secret: generateSecret() }),
   isKey: ({ secret }) => typeof secret === 'string',
 }
+
+const VAULT: KeyFile<KeptKey & { readonly secret: string }> = { ...SECRETS, name: 'vault-keys.json' }
 
 const SIGNING: KeyFile<KeptKey & { readonly key: JsonWebKey }> = {
   name: 'signing-keys.json',
@@ -27,6 +29,11 @@ export function loadKeys(data: string, now: number): Key[] {
   return loadKept(SECRETS, data, now).map(({ secret }) => ({ secret }))
 }
 
+/** The secrets that seal providers' tokens, in the same manner. */
+export function loadVaultKeys(data: string, now: number): Key[] {
+  return loadKept(VAULT, data, now).map(({ secret }) => ({ secret }))
+}
+
 /** The Ed25519 keys that sign tokens, in the same manner. */
 export function loadSigningKeys(data: string, now: number): SigningKeyInput[] {
   return loadKept(SIGNING, data, now).map((kept) => ({ ...kept, algorithm: 'Ed25519' }))
@@ -36,4 +43,5 @@ export function loadSigningKeys(data: string, now: number): SigningKeyInput[] {
 export function addKey(data: string, now: number): void {
   addKept(SECRETS, data, now)
   addKept(SIGNING, data, now)
+  addKept(VAULT, data, now)
 }

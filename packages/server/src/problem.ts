@@ -28,6 +28,10 @@ export const statusOf: Readonly<Record<Reason, ContentfulStatusCode>> = {
   unknown: 404,
   throttled: 429,
   busy: 503,
+  disconnected: 409,
+  last: 409,
+  unavailable: 503,
+  unusable: 502,
 }
 
 /** The answer to a refused operation. */

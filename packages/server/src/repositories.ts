@@ -2,10 +2,12 @@
 import { Fault, type Store } from 'sojourn'
 import type { Accounts } from './accounts.js'
 import type { Carts } from './carts.js'
+import type { Identities } from './identity/identities.js'
 
 /** What is kept of users, in one database. */
 export interface Repositories {
   readonly accounts: Accounts
+  readonly identities: Identities
   readonly carts: Carts
   /** Counts of wrong passwords. */
   readonly counts: Store

@@ -3,6 +3,7 @@ import { type Context, type Env, Hono, type MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { challenge, Fault } from 'sojourn'
 import { accountCalls } from './api/accounts.js'
+import { githubCalls } from './api/github.js'
 import { sessionCalls } from './api/sessions.js'
 import { shopCalls } from './api/shop.js'
 import { type TicketDesk, ticketCalls } from './api/tickets.js'
@@ -27,6 +28,7 @@ export function createRoutes(
   app.use('/api/*', refuseDeadTokens(services))
   ticketCalls(app, tickets)
   for (const calls of [accountCalls, sessionCalls, shopCalls]) calls(app, services)
+  if (services.identity?.hasGithub) githubCalls(app, services, services.identity)
   app.route('/', pages(services))
   refuseOtherMethods(app)
   app.notFound((c) => failure(c, 404, 'There is nothing here.'))

@@ -20,6 +20,7 @@
  */
 import type { Device, Session } from 'sojourn'
 import type { Tokens } from 'sojourn/token/pair'
+import type { IdentityServices } from './identity/services.js'
 
 /** What a session holds here. A cart is here only for as long as its owner is a guest. */
 export interface ShopData {
@@ -99,6 +100,9 @@ export interface DeviceEntry {
  * - `unknown`: there is no such thing, or it is not this user's
  * - `throttled`: too many attempts; `retryAfter` says when to come back
  * - `busy`: more password hashes were asked for than the server computes at once; `retryAfter` says when to come back
+ * - `disconnected`: the provider has to be connected first, or again
+ * - `last`: without it there would be no way left to sign in
+ * - `unavailable`, `unusable`: a provider failed, or made no sense; `retryAfter` says when to come back
  */
 export type Reason =
   | 'guest'
@@ -111,6 +115,10 @@ export type Reason =
   | 'unknown'
   | 'throttled'
   | 'busy'
+  | 'disconnected'
+  | 'last'
+  | 'unavailable'
+  | 'unusable'
 
 /** What came of an operation. */
 export type Result<T, R extends Reason = Reason> = { readonly ok: true; readonly value: T } | Refused<R>
@@ -127,6 +135,8 @@ export interface Refused<R extends Reason = Reason> {
 /** The operations. Each is complete in itself: throttling, logging and the session's marks included. */
 export interface Services {
   readonly products: readonly Product[]
+  /** Signing in through providers; absent where none is configured. */
+  readonly identity?: IdentityServices
   /** Lower bound of a new password's length in code points, for hints in forms. */
   readonly passwordMin: number
   /** Opens the request's session. The same `Request` gives the same visit. */

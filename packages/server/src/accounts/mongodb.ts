@@ -10,6 +10,8 @@ export interface Account {
   username: string
   password: string
   createdAt: number
+  /** Who they are at providers; absent where that was never said. */
+  identities?: { key: string; issuer: string; sub: string; label: string; linkedAt: number }[]
 }
 
 /** The accounts kept in `people`. */

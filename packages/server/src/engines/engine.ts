@@ -9,6 +9,8 @@ export const TABLES = [
   'sojourn_revocations',
   'sojourn_devices',
   'sojourn_tickets',
+  // Sign-ins at a provider that came back, who signed in by whom, and providers' tokens, sealed.
+  'sojourn_identity',
 ] as const
 
 /** One of them. */

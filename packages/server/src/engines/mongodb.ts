@@ -2,6 +2,7 @@
 import { mongodb } from 'sojourn/store/mongodb'
 import { type Account, mongodbAccounts } from '../accounts/mongodb.js'
 import { mongodbCarts } from '../carts/mongodb.js'
+import { mongodbIdentities } from '../identity/mongodb.js'
 import { faulting } from '../repositories.js'
 import { driver, type Engine, type EngineContext, PATIENCE } from './engine.js'
 
@@ -39,11 +40,22 @@ export async function mongodbEngine(url: string, { clock }: EngineContext): Prom
       let indexed: Promise<unknown> | undefined
       return {
         accounts: faulting(mongodbAccounts(people, clock)),
+        identities: faulting(mongodbIdentities(people, clock)),
         carts: faulting(mongodbCarts(collection('sojourn_carts'), clock)),
         counts,
         async ready() {
-          // People are looked up by their name, which is the document's own key, and by their id.
-          indexed ??= people.createIndex({ id: 1 }, { name: 'sojourn_id' })
+          // People are looked up by their name, which is the document's own key, by their id, and by who they are elsewhere.
+          indexed ??= Promise.all([
+            people.createIndex({ id: 1 }, { name: 'sojourn_id' }),
+            people.createIndex(
+              { 'identities.key': 1 },
+              {
+                name: 'sojourn_identities',
+                unique: true,
+                partialFilterExpression: { 'identities.key': { $exists: true } },
+              },
+            ),
+          ])
           await indexed.catch((error) => {
             indexed = undefined
             throw error

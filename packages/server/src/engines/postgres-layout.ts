@@ -46,6 +46,23 @@ const STEPS = [
      INSERT INTO sojourn_carts AS kept (user_id, sku, quantity) SELECT owner, sku, least(more, bound) FROM news
        ON CONFLICT (user_id, sku) DO UPDATE SET quantity = least(bound, kept.quantity + excluded.quantity);
    END $merge$`,
+  // Unlinking is a function, so that of two identities that are unlinked at once the second is seen to be the last.
+  `CREATE TABLE sojourn_identities (
+     issuer text COLLATE "C" NOT NULL, sub text COLLATE "C" NOT NULL,
+     user_id text COLLATE "C" NOT NULL REFERENCES sojourn_accounts(id) ON DELETE CASCADE,
+     label text NOT NULL, linked_at double precision NOT NULL, PRIMARY KEY (issuer, sub), UNIQUE (user_id, issuer)
+   );
+   CREATE FUNCTION sojourn_unlink_identity(owner text, gone text, others text[]) RETURNS text LANGUAGE plpgsql AS $unlink$
+   DECLARE hash text;
+   BEGIN
+     SELECT password INTO hash FROM sojourn_accounts WHERE id = owner FOR UPDATE;
+     PERFORM 1 FROM sojourn_identities WHERE user_id = owner AND issuer = gone;
+     IF NOT FOUND THEN RETURN 'absent'; END IF;
+     PERFORM 1 FROM sojourn_identities WHERE user_id = owner AND issuer <> gone AND issuer = ANY (others);
+     IF hash = '' AND NOT FOUND THEN RETURN 'last'; END IF;
+     DELETE FROM sojourn_identities WHERE user_id = owner AND issuer = gone;
+     RETURN 'unlinked';
+   END $unlink$`,
 ]
 
 /** Rejects where the tables are missing, or are not those that this version reads and writes. */

@@ -2,6 +2,7 @@
 import { migrate, postgres } from 'sojourn/store/postgres'
 import { postgresAccounts } from '../accounts/postgres.js'
 import { postgresCarts } from '../carts/postgres.js'
+import { postgresIdentities } from '../identity/postgres.js'
 import { faulting } from '../repositories.js'
 import { driver, type Engine, type EngineContext, PATIENCE, TABLES } from './engine.js'
 import { layoutThere, migrateAccounts } from './postgres-layout.js'
@@ -29,6 +30,7 @@ export async function postgresEngine(url: string, { clock }: EngineContext): Pro
       const carts = faulting(postgresCarts(sql, clock))
       return {
         accounts: faulting(postgresAccounts(sql, clock)),
+        identities: faulting(postgresIdentities(sql, clock)),
         carts,
         counts,
         ready: () => layoutThere(sql),

@@ -5,6 +5,7 @@ import { sqlite } from 'sojourn/store/sqlite'
 import { sqliteAccounts } from '../accounts/sqlite.js'
 import { sqliteCarts } from '../carts/sqlite.js'
 import { openDatabase } from '../database.js'
+import { sqliteIdentities } from '../identity/sqlite.js'
 import type { PathPlace } from '../place.js'
 import { faulting } from '../repositories.js'
 import { createCountStore } from '../throttle-store.js'
@@ -23,6 +24,7 @@ export function sqliteEngine({ path }: PathPlace, { data, clock }: EngineContext
       const counts = createCountStore(database, clock)
       return {
         accounts: faulting(sqliteAccounts(database, clock)),
+        identities: faulting(sqliteIdentities(database, clock)),
         carts,
         counts,
         ready: async () => void one.get(),

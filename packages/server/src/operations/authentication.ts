@@ -141,7 +141,8 @@ const BUSY: Refused<'busy'> = {
   retryAfter: 1,
 }
 
-async function orBusy<T>(work: () => Promise<T>): Promise<T | Refused<'busy'>> {
+/** What `work` resolves with; or a refusal, where too many hashes are being computed just now. */
+export async function orBusy<T>(work: () => Promise<T>): Promise<T | Refused<'busy'>> {
   try {
     return await work()
   } catch (error) {

@@ -2,15 +2,18 @@
 import type { Context, Hono } from 'hono'
 import type { Child } from 'hono/jsx'
 import type { JSX } from 'hono/jsx/jsx-runtime'
+import type { Provider } from '../identity/services.js'
 import type { Refused, Services, Visit } from '../services.js'
 import { Field, Form, Problem } from './form.js'
 import { count } from './format.js'
 import { type Frame, Layout } from './layout.js'
 import { ownPath, withNext } from './next.js'
 import { action, type Fields, frameOf, refusal, send, view } from './page.js'
+import { leaving, ProviderLinks } from './providers.js'
 
 /** Adds `/login`, `/signup` and `/logout` to `app`. */
 export function access(app: Hono, services: Services): void {
+  const providers = services.identity?.providers ?? []
   for (const [path, Page] of [
     ['/login', SignIn],
     ['/signup', SignUp],
@@ -20,11 +23,16 @@ export function access(app: Hono, services: Services): void {
       view(services, async (c, visit) => {
         const next = ownPath(c.req.query('next'))
         if (visit.user) return c.redirect(next, 303)
-        const leaving = c.req.query('from') === 'logout' ? 'You are signed out.' : undefined
+        const left = c.req.query('from') === 'logout' ? 'You are signed out.' : undefined
         const frame = await frameOf(c, services, visit)
         return send(
           c,
-          <Page frame={{ ...frame, notice: frame.notice ?? leaving }} next={next} min={services.passwordMin} />,
+          <Page
+            frame={{ ...frame, notice: frame.notice ?? left }}
+            next={next}
+            min={services.passwordMin}
+            providers={providers}
+          />,
         )
       }),
     )
@@ -38,7 +46,9 @@ export function access(app: Hono, services: Services): void {
       const result = await services.signIn(visit, { username, password: fields('password'), remember })
       if (result.ok) return welcome(c, visit, fields, `Welcome back, ${result.value.username}.`)
       const frame = await frameOf(c, services, visit)
-      const page = <SignIn {...again(fields)} frame={frame} remember={remember} refused={result} />
+      const page = (
+        <SignIn {...again(fields)} frame={frame} providers={providers} remember={remember} refused={result} />
+      )
       return send(c, page, refusal(c, result))
     }),
   )
@@ -49,7 +59,9 @@ export function access(app: Hono, services: Services): void {
       const result = await services.signUp(visit, { username: fields('username'), password: fields('password') })
       if (result.ok) return welcome(c, visit, fields, `Welcome, ${result.value.username}. You are signed in.`)
       const frame = await frameOf(c, services, visit)
-      const page = <SignUp {...again(fields)} frame={frame} min={services.passwordMin} refused={result} />
+      const page = (
+        <SignUp {...again(fields)} frame={frame} providers={providers} min={services.passwordMin} refused={result} />
+      )
       return send(c, page, refusal(c, result))
     }),
   )
@@ -57,7 +69,9 @@ export function access(app: Hono, services: Services): void {
   // Asks for no token: the cross-origin guard keeps strangers out, and nobody may be kept in by a stale page (ASVS 7.4.4).
   app.post(
     '/logout',
-    view(services, (c, visit) => {
+    view(services, async (c, visit) => {
+      const there = await services.identity?.leave(visit, c.req.raw)
+      if (there) return leaving(c, there)
       services.signOut(visit)
       return c.redirect('/login?from=logout', 303)
     }),
@@ -78,11 +92,12 @@ interface Props {
   frame: Frame
   /** Where to go afterwards; a path of ours. */
   next: string
+  providers: readonly Provider[]
   username?: string
   refused?: Refused
 }
 
-function SignIn({ frame, next, username, remember, refused }: Props & { remember?: boolean }): JSX.Element {
+function SignIn({ frame, next, providers, username, remember, refused }: Props & { remember?: boolean }): JSX.Element {
   return (
     <Card title="Sign in" frame={frame} refused={refused}>
       <Form action="/login" csrf={frame.csrf} class="stack">
@@ -96,6 +111,7 @@ function SignIn({ frame, next, username, remember, refused }: Props & { remember
         <input type="hidden" name="next" value={next} />
         <button type="submit">Sign in</button>
       </Form>
+      {providers.length === 0 ? null : <ProviderLinks providers={providers} verb="Sign in with" next={next} />}
       <p class="turn">
         New here? <a href={withNext('/signup', next)}>Create an account</a>
       </p>
@@ -103,7 +119,7 @@ function SignIn({ frame, next, username, remember, refused }: Props & { remember
   )
 }
 
-function SignUp({ frame, next, username, min, refused }: Props & { min: number }): JSX.Element {
+function SignUp({ frame, next, providers, username, min, refused }: Props & { min: number }): JSX.Element {
   const about = { username: 'username', taken: 'username', password: 'password' }[refused?.reason as string]
   const error = (field: string): string | undefined => (about === field ? refused?.message : undefined)
   return (
@@ -133,6 +149,7 @@ function SignUp({ frame, next, username, min, refused }: Props & { min: number }
         <input type="hidden" name="next" value={next} />
         <button type="submit">Create account</button>
       </Form>
+      {providers.length === 0 ? null : <ProviderLinks providers={providers} verb="Continue with" next={next} />}
       <p class="turn">
         Been here before? <a href={withNext('/login', next)}>Sign in</a>
       </p>

@@ -1,7 +1,9 @@
 /** The account: who is signed in, how this session runs, and a new password. */
 import type { Hono } from 'hono'
 import type { JSX } from 'hono/jsx/jsx-runtime'
+import type { Ways } from '../identity/services.js'
 import type { Refused, Services, User, Visit } from '../services.js'
+import { ChoosePassword, Connections } from './connections.js'
 import { Field, Form, Problem } from './form.js'
 import { type Frame, Layout } from './layout.js'
 import { action, frameOf, refusal, send, usersOnly, view } from './page.js'
@@ -17,7 +19,9 @@ export function account(app: Hono, services: Services): void {
       services,
       usersOnly('/account', async (c, visit) => {
         const frame = await frameOf(c, services, visit)
-        return send(c, <Account frame={frame} user={visit.user} session={visit.session} min={min} />)
+        const ways = await services.identity?.ways(visit)
+        const known = ways?.ok ? ways.value : undefined
+        return send(c, <Account frame={frame} user={visit.user} session={visit.session} min={min} ways={known} />)
       }),
     ),
   )
@@ -38,7 +42,9 @@ export function account(app: Hono, services: Services): void {
           return c.redirect('/account', 303)
         }
         const frame = await frameOf(c, services, visit)
-        const page = <Account frame={frame} user={user} session={session} min={min} refused={result} />
+        const ways = await services.identity?.ways(visit)
+        const known = ways?.ok ? ways.value : undefined
+        const page = <Account frame={frame} user={user} session={session} min={min} ways={known} refused={result} />
         return send(c, page, refusal(c, result))
       }),
     ),
@@ -50,10 +56,12 @@ interface Props {
   user: User
   session: Visit['session']
   min: number
+  /** Absent where no provider is configured. */
+  ways: Ways | undefined
   refused?: Refused
 }
 
-function Account({ frame, user, session, min, refused }: Props): JSX.Element {
+function Account({ frame, user, session, min, ways, refused }: Props): JSX.Element {
   const now = Date.now()
   return (
     <Layout title={refused ? 'Error: Account' : 'Account'} frame={frame}>
@@ -81,9 +89,14 @@ function Account({ frame, user, session, min, refused }: Props): JSX.Element {
           </p>
         </section>
         <section class="panel" aria-labelledby="password">
-          <h2 id="password">Change your password</h2>
-          <Password frame={frame} user={user} min={min} refused={refused} />
+          <h2 id="password">{ways?.hasPassword === false ? 'Choose a password' : 'Change your password'}</h2>
+          {ways?.hasPassword === false ? (
+            <ChoosePassword username={user.username} min={min} csrf={frame.csrf} />
+          ) : (
+            <Password frame={frame} user={user} min={min} refused={refused} />
+          )}
         </section>
+        {ways === undefined ? null : <Connections ways={ways} csrf={frame.csrf} now={now} />}
       </div>
     </Layout>
   )

@@ -5,7 +5,11 @@ import { access } from './access.js'
 import { account } from './account.js'
 import { FAVICON } from './brand.js'
 import { cart } from './cart.js'
+import { confirm } from './confirm.js'
+import { connections } from './connections.js'
 import { devices } from './devices.js'
+import { providers } from './providers.js'
+import { repositories } from './repositories.js'
 import { shop } from './shop.js'
 import { STYLE, STYLE_PATH } from './style.js'
 
@@ -26,5 +30,9 @@ export function pages(services: Services): Hono {
     c.body(FAVICON, 200, { 'Content-Type': 'image/svg+xml', 'Cache-Control': 'public, max-age=86400' }),
   )
   for (const part of [shop, cart, access, account, devices]) part(app, services)
+  const { identity } = services
+  if (identity === undefined) return app
+  for (const part of [providers, confirm, connections]) part(app, services, identity)
+  if (identity.hasGithub) repositories(app, services, identity)
   return app
 }

@@ -42,7 +42,7 @@ const FIELDS: Record<string, readonly string[]> = {
 
 const UPDATE_FIELDS = ['q', 'u', 'upsert', 'multi']
 const DELETE_FIELDS = ['q', 'limit']
-const INDEX_FIELDS = ['key', 'name', 'expireAfterSeconds', 'partialFilterExpression', 'background']
+const INDEX_FIELDS = ['key', 'name', 'expireAfterSeconds', 'partialFilterExpression', 'background', 'unique']
 const OPERATORS = ['$set', '$setOnInsert', '$currentDate', '$push', '$pull', '$unset', '$inc']
 
 interface Collection {
@@ -240,10 +240,29 @@ export class Engine {
         keyPattern: { _id: 1 },
         keyValue: { _id: after._id },
       })
+    this.#unique(ns, after, key)
     documents.set(key, after)
     const replacing = !Object.keys(u).some((name) => name.startsWith('$'))
     this.#changed(ns, before ? (replacing ? 'replace' : 'update') : 'insert', after._id)
     return { before, after, upserted: !before }
+  }
+
+  /** Of an index over one path, which may lead through arrays; documents without a value there are not in it. */
+  #unique(ns: string, after: Document, key: string): void {
+    const { documents, indexes } = this.#collection(ns)
+    for (const { key: fields, unique, partialFilterExpression } of indexes) {
+      if (!unique) continue
+      const [path = '', ...more] = Object.keys(fields)
+      if (more.length > 0 || partialFilterExpression?.[path]?.$exists !== true)
+        throw new Error('a unique index over several fields, or over those that are not there, is not implemented')
+      const taken = new Set(
+        [...documents]
+          .filter(([other]) => other !== key)
+          .flatMap(([, document]) => valuesAt(document, path.split('.'))),
+      )
+      if (valuesAt(after, path.split('.')).some((value) => taken.has(value)))
+        throw new CommandError(11000, 'E11000 duplicate key error', { keyPattern: fields, keyValue: {} })
+    }
   }
 
   #remove(ns: string, { _id }: Document): void {
@@ -303,6 +322,13 @@ function changed(base: Document, u: Document, inserted: boolean): Document {
   }
   for (const [name, operands] of Object.entries(operators)) change(after, { [name]: operands } as never)
   return after
+}
+
+/** The values that a path leads to, in all elements of the arrays on its way. */
+function valuesAt(value: unknown, [name, ...rest]: readonly string[]): unknown[] {
+  if (Array.isArray(value)) return value.flatMap((one) => valuesAt(one, name === undefined ? [] : [name, ...rest]))
+  if (name === undefined) return value === undefined ? [] : [value]
+  return typeof value === 'object' && value !== null ? valuesAt((value as Document)[name], rest) : []
 }
 
 /** As it would come from a disk: nothing is shared with what was handed in. */

@@ -14,6 +14,10 @@ export interface GithubSimulator {
   readonly clientSecret: string
   /** The access tokens that it would accept. */
   readonly live: ReadonlySet<string>
+  /** All that it has given out, revoked or not. */
+  readonly issued: ReadonlySet<string>
+  /** A status to answer API calls with in place of what they ask for, until it is `undefined` again. */
+  ill: number | undefined
   /** Requests for tokens so far. */
   readonly tokenRequests: () => number
   close(): Promise<void>
@@ -40,6 +44,7 @@ export async function startGithub({
   const registered = `${origin}/oauth/${name}/callback`
   const codes = new Map<string, Granted>()
   const live = new Set<string>()
+  const issued = new Set<string>()
   let requests = 0
 
   const app = simulation({
@@ -84,6 +89,7 @@ export async function startGithub({
           if (granted.redirectUri !== sent.get('redirect_uri')) return error('redirect_uri_mismatch')
           const token = `gho_${randomBytes(18).toString('hex')}`
           live.add(token)
+          issued.add(token)
           response.json({ access_token: token, token_type: 'bearer', scope: granted.scope.replaceAll(' ', ',') })
         })
         router.delete('/api/v3/applications/:id/token', async (request, response) => {
@@ -94,6 +100,8 @@ export async function startGithub({
         })
         router.use('/api/v3', (request, response, next) => {
           const token = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1]
+          if (running.ill !== undefined)
+            return void response.status(running.ill).set('retry-after', '7').json({ message: 'Not now', token })
           if (token !== undefined && live.has(token)) return next()
           response.status(401).json({ message: 'Bad credentials', status: '401' })
         })
@@ -101,14 +109,17 @@ export async function startGithub({
     },
   })
   const { port, ensureClose } = await app.listen(0, '127.0.0.1' as never)
-  return {
+  const running: GithubSimulator = {
     url: `http://127.0.0.1:${port}`,
     clientId,
     clientSecret,
     live,
+    issued,
+    ill: undefined,
     tokenRequests: () => requests,
     close: ensureClose,
   }
+  return running
 }
 
 interface Incoming extends AsyncIterable<Buffer> {

@@ -24,6 +24,8 @@ export interface OidcProvider {
   readonly clientSecret: string
   /** Requests to its token endpoint so far. */
   readonly tokenRequests: () => number
+  /** All tokens that it has given out, of every kind. */
+  readonly issued: ReadonlySet<string>
   /** What the provider says went wrong at its side. */
   readonly complaints: string[]
   close(): Promise<void>
@@ -35,9 +37,19 @@ const clientSecret = 'a-secret-that-only-the-two-of-them-know'
 /** Starts one. Its address is not the app's site, so that its redirects are those of another site. */
 export async function startOidcProvider({ origin, name = 'oidc', logoutUri }: Registration): Promise<OidcProvider> {
   let requests = 0
+  const issued = new Set<string>()
   let handle: ReturnType<Provider['callback']> | undefined
   const server = createServer((request, response) => {
-    if (request.url === '/token') requests++
+    if (request.url === '/token') {
+      requests++
+      const end = response.end.bind(response)
+      response.end = ((body: unknown, ...rest: never[]) => {
+        const given = JSON.parse(String(body ?? '{}')) as Record<string, unknown>
+        for (const kind of ['access_token', 'refresh_token', 'id_token'])
+          if (typeof given[kind] === 'string') issued.add(given[kind])
+        return end(body, ...rest)
+      }) as typeof response.end
+    }
     handle!(request, response)
   })
   const { port, close } = await listening(server)
@@ -81,7 +93,15 @@ export async function startOidcProvider({ origin, name = 'oidc', logoutUri }: Re
       )
     })
   handle = provider.callback()
-  return { issuer, clientId, clientSecret, tokenRequests: () => requests, complaints, close: async () => close() }
+  return {
+    issuer,
+    clientId,
+    clientSecret,
+    tokenRequests: () => requests,
+    issued,
+    complaints,
+    close: async () => close(),
+  }
 }
 
 /** It warns that its pages are for development: they are. */
