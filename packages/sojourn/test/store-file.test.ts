@@ -9,6 +9,7 @@ import { manualClock } from 'sojourn/testing/clock'
 import { storeCases } from 'sojourn/testing/store'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { child, contents, folder, record, remote, talking } from './fixtures/file.js'
+import { inRealTime } from './fixtures/real-time.js'
 
 const BOTH = ['normal', 'full'] as const
 
@@ -56,7 +57,15 @@ describe.each(BOTH)('the contract of stores, two handles in one process: %s', (d
     closing.push(made)
     return made
   }
-  const suite = storeCases({ create: open, second: open, clock, breakBackend })
+  const real = () => {
+    const made = file(path, { durability })
+    closing.push(made)
+    return made
+  }
+  const suite = [
+    ...storeCases({ create: open, second: open, clock, breakBackend }),
+    ...inRealTime({ create: real, second: real }),
+  ]
   test.each(suite.map(({ name, run }) => [name, run] as const))('%s', { timeout: 30_000 }, (_, run) => run())
 })
 

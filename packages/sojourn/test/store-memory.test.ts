@@ -9,6 +9,7 @@ import { manualClock } from 'sojourn/testing/clock'
 import { storeCases } from 'sojourn/testing/store'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { PlainStore } from './fixtures/plain-store.js'
+import { inRealTime } from './fixtures/real-time.js'
 
 const MINUTE = 60_000
 const DAY = 24 * 60 * MINUTE
@@ -28,6 +29,7 @@ describe('the contract of stores', () => {
     breakBackend: (store) => store.close?.(),
   })
   for (const { name, run } of suite) test(name, run)
+  for (const { name, run } of inRealTime({ create: () => memory() })) test(name, run)
 
   test('answers as the plainest store does, whatever is asked of it, and evicts whom it should', () => {
     // Most have the same letters in the middle, so that one shelf holds them all and has an order to keep.

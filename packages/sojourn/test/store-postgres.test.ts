@@ -14,6 +14,7 @@ import { manualClock } from 'sojourn/testing/clock'
 import { storeCases } from 'sojourn/testing/store'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { usePostgres } from './engines/postgres.js'
+import { inRealTime } from './fixtures/real-time.js'
 
 const engine = usePostgres()
 
@@ -102,6 +103,12 @@ describe.each([
   })
   afterAll(() => Promise.all(clients.map(({ end }) => end())))
 
+  const real = (name: string, i: number) => {
+    const store = postgres(clients[i]!.client, { table: name, push, migrate: true })
+    places.set(store, name)
+    return store
+  }
+  const realTime = inRealTime({ create: () => real(table(), 0), second: (store) => real(places.get(store)!, 1) })
   const suite = storeCases({
     clock,
     ...(push && { tells: 1000 }),
@@ -116,7 +123,7 @@ describe.each([
       await store.get('so that it has looked')
       await ask(`DROP TABLE ${places.get(store)}`)
     },
-  })
+  }).concat(realTime)
   test.each(suite.map(({ name, run }) => [name, run] as const))('%s', { timeout: 30_000 }, (_, run) => run())
 })
 

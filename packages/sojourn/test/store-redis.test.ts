@@ -1,20 +1,22 @@
 /** The Redis store: the contract with every driver, on a single server and on a Cluster. */
+import type { Store } from 'sojourn'
 import { type RedisStore, redis } from 'sojourn/store/redis'
 import { manualClock } from 'sojourn/testing/clock'
 import { storeCases } from 'sojourn/testing/store'
 import { describe, test } from 'vitest'
 import { startCluster, startRedis, useRedis } from './engines/redis.js'
+import { inRealTime } from './fixtures/real-time.js'
 import { CLUSTERS, type Open, SINGLES } from './fixtures/redis.js'
 
 let prefixes = 0
 
 /** One connection for each handle, all of them open until the end; each case has a prefix to itself. */
 function contract(open: Open, ports: () => number[]) {
-  const clock = manualClock()
+  const manual = manualClock()
   const opened = new Map<RedisStore, { prefix: string; end: () => unknown }>()
-  const make = async (prefix: string) => {
+  const make = async (prefix: string, clock?: () => number) => {
     const { client, end } = await open(ports())
-    const store = redis(client, { clock, prefix })
+    const store = redis(client, { ...(clock && { clock }), prefix })
     opened.set(store, { prefix, end })
     return {
       ...bound(store),
@@ -24,18 +26,17 @@ function contract(open: Open, ports: () => number[]) {
       },
     }
   }
-  return storeCases({
-    clock,
-    tells: 1000,
+  const handles = (clock?: () => number) => ({
     create: async () => {
       const prefix = `case-${prefixes++}*[a]:`
-      return Object.assign(await make(prefix), { prefix })
+      return Object.assign(await make(prefix, clock), { prefix })
     },
-    second: (store) => make((store as unknown as { prefix: string }).prefix),
-    breakBackend: async () => {
-      for (const { end } of opened.values()) await end()
-    },
+    second: (store: Store) => make((store as unknown as { prefix: string }).prefix, clock),
   })
+  const breakBackend = async () => {
+    for (const { end } of opened.values()) await end()
+  }
+  return [...storeCases({ clock: manual, tells: 1000, ...handles(manual), breakBackend }), ...inRealTime(handles())]
 }
 
 function bound(store: RedisStore): RedisStore {

@@ -8,6 +8,7 @@ import { type SqliteDatabase, type SqliteOptions, type SqliteStore, sqlite } fro
 import { manualClock } from 'sojourn/testing/clock'
 import { storeCases } from 'sojourn/testing/store'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { inRealTime } from './fixtures/real-time.js'
 import { ask, connect, drivers, folder, record } from './fixtures/sqlite.js'
 
 const CHILD = fileURLToPath(new URL('fixtures/sqlite-child.mjs', import.meta.url))
@@ -59,7 +60,15 @@ describe.each(BOTH)('the contract of stores: %s', (durability) => {
   const breakBackend = () => {
     beside().exec('DROP TABLE sojourn_sessions')
   }
-  const suite = storeCases({ create: open, second: open, clock, breakBackend, tells: 1000 })
+  const real = () => {
+    const made = sqlite(file, { durability })
+    closing.push(made)
+    return made
+  }
+  const suite = [
+    ...storeCases({ create: open, second: open, clock, breakBackend, tells: 1000 }),
+    ...inRealTime({ create: real, second: real }),
+  ]
   test.each(suite.map(({ name, run }) => [name, run] as const))('%s', { timeout: 30_000 }, (_, run) => run())
 })
 

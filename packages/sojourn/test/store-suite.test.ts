@@ -5,6 +5,7 @@ import { manualClock } from 'sojourn/testing/clock'
 import { type StoreHarness, storeCases } from 'sojourn/testing/store'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { PlainStore } from './fixtures/plain-store.js'
+import { inRealTime } from './fixtures/real-time.js'
 
 type Fault = (right: PlainStore) => Partial<Store>
 
@@ -31,7 +32,7 @@ function harness(fault: Fault, lacks: StoreHarness['lacks'] = []): StoreHarness 
       return Object.assign(store, fault(right))
     },
     breakBackend: (store) => {
-      for (const verb of ['get', 'set', 'delete', 'list', 'endAll'] as const)
+      for (const verb of ['get', 'set', 'delete', 'list', 'endAll', 'sweep'] as const)
         store[verb] = () => {
           throw new Error('down')
         }
@@ -57,7 +58,7 @@ const slow: Fault = (right) => ({
   endAll: (userId, except) => later(() => right.endAll(userId, except)),
 })
 
-const past = (record: SessionRecord) => record.expiresAt <= clock()
+const past = (record: SessionRecord) => !(record.expiresAt > clock())
 const renamed =
   (name: (id: string) => string): Fault =>
   (right) => ({
@@ -111,6 +112,9 @@ const faults: Record<string, Fault> = {
   }),
   'deletes past records whatever the condition': (right) => ({
     set: (id, record, was) => (past(record) ? right.delete(id) : right.set(id, record, was)),
+  }),
+  'takes an end that is no time for none': (right) => ({
+    get: (id) => right.get(id) ?? (Number.isNaN(right.records.get(id)?.expiresAt) ? right.records.get(id) : undefined),
   }),
   'knows no expiry': (right) => ({ get: (id) => right.records.get(id) }),
   'expires a millisecond late': (right) => ({
@@ -212,6 +216,12 @@ const faults: Record<string, Fault> = {
       [...right.records].filter(([id, { userId: of }]) => of === userId && id !== except && right.records.delete(id))
         .length,
   }),
+  'spares what was replaced': (right) => ({
+    endAll: (userId, except) => right.list(userId).filter(([id]) => id !== except && right.delete(id)).length,
+  }),
+  'spares nothing where the id to spare is empty': (right) => ({
+    endAll: (userId, except) => right.endAll(userId, except || undefined),
+  }),
   'ends nobody': () => ({ endAll: () => 0 }),
   'ends what it saw when it began, one after the other': (right) => ({
     async endAll(userId, except) {
@@ -278,6 +288,12 @@ describe('the suite', () => {
       expect.stringContaining('A-80'),
       'can list, endAll and sweep',
     ])
+  })
+
+  test('A-86: finds out a store that goes by a clock of its own, where the harness has none', async () => {
+    const trying = (clock: () => number) => inRealTime({ create: () => new PlainStore(clock) }).map(({ run }) => run())
+    await Promise.all(trying(Date.now))
+    for (const run of trying(() => 0)) await expect(run).rejects.toThrow()
   })
 
   test('A-80: finds out a store that takes a failure for an absent session', async () => {

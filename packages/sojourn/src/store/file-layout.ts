@@ -48,6 +48,11 @@ export class Layout {
     return `${this.#root}/${STAGE}`
   }
 
+  /** Asked where something is not there: throws if that is because the disk is not. */
+  present(): undefined {
+    if (!disk.isThere(this.stage)) throw new Error('file: the folder of the store is gone, or its disk is not mounted')
+  }
+
   /** A folder of records, or of users. */
   shard(part: 'records' | 'users', shard: string): string {
     return `${this.#root}/${part}/${shard}`

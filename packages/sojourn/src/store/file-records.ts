@@ -51,7 +51,7 @@ export class Records {
 
   async *all(): AsyncGenerator<[id: string, record: SessionRecord]> {
     const breathe = breather(true)
-    this.#absent()
+    this.#at.present()
     for (const shard of SHARDS) {
       for (const name of await disk.manyNames(this.#at.shard('records', shard))) {
         const found = this.#read(this.#at.record(name), (head) => !head.replaced)
@@ -189,7 +189,7 @@ export class Records {
     // A head that is renamed while it is listed may be missed, on file systems that list in pieces.
     for (let round = 0; round < 3; round++) {
       const names = disk.names(folder)
-      if (names === undefined) return this.#absent()
+      if (names === undefined) return this.#at.present()
       const head = headAmong(names)
       if (head || names.length === 0) return head
     }
@@ -197,7 +197,7 @@ export class Records {
   }
 
   #entries(user: string): string[] {
-    return disk.names(this.#at.user(user)) ?? this.#absent() ?? []
+    return disk.names(this.#at.user(user)) ?? this.#at.present() ?? []
   }
 
   *#enter(folder: string, user: string, entry: string): Steps<void> {
@@ -209,12 +209,6 @@ export class Records {
       if (disk.makeFolder(own)) yield shard
     }
     yield own
-  }
-
-  /** There is no such thing, and not because the disk is not there. */
-  #absent(): undefined {
-    if (!disk.isThere(this.#at.stage))
-      throw new Error('file: the folder of the store is gone, or its disk is not mounted')
   }
 }
 

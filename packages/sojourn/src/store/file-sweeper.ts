@@ -57,6 +57,7 @@ export class Sweeper {
   }
 
   async #sweep(shards: readonly string[], now: number, ref: boolean): Promise<number> {
+    this.#at.present()
     const breathe = breather(ref)
     let swept = 0
     const walk = async (folder: string, visit: (path: string) => void) => {

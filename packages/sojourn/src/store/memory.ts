@@ -104,11 +104,19 @@ class Memory implements MemoryStore {
 
   endAll(userId: string, except?: string): number {
     const now = this.#clock()
-    const ended: string[] = []
+    const gone: string[] = []
+    let ended = 0
     for (const shelf of this.#open())
-      for (const id of shelf.ids(userId)) if (id !== except && shelf.delete(id, now)) ended.push(id)
-    for (const id of ended) this.#tell(id, true)
-    return ended.length
+      for (const id of shelf.ids(userId)) {
+        if (id === except) continue
+        // One that was replaced goes on under another identifier, and counts there.
+        const counts = !shelf.isReplaced(id)
+        if (!shelf.delete(id, now)) continue
+        gone.push(id)
+        if (counts) ended++
+      }
+    for (const id of gone) this.#tell(id, true)
+    return ended
   }
 
   async sweep(now: number): Promise<number> {

@@ -85,9 +85,7 @@ function ioredis(client: Ioredis): Wire {
     if (!cluster) return [client]
     // Which servers there are is known once a command got through.
     if (client.nodes!('master').length === 0) await client.call('CLUSTER', 'INFO')
-    const nodes = client.nodes!('master')
-    if (nodes.length === 0) throw new Error('the cluster has no master that can be reached')
-    return nodes
+    return known(client.nodes!('master'))
   }
   return {
     keyPrefix: String(keyPrefix),
@@ -114,6 +112,11 @@ function ioredis(client: Ioredis): Wire {
       })
     },
   }
+}
+
+function known<T>(masters: readonly T[]): readonly T[] {
+  if (masters.length === 0) throw new Error('the cluster has no master that can be reached')
+  return masters
 }
 
 /** The feed connects anew by itself, and to the server that is the right one then. */
@@ -147,7 +150,8 @@ function nodeRedis(client: NodeRedis): Wire {
   }
   const masters = async (): Promise<readonly NodeRedis[]> => {
     if (!cluster) return [client]
-    return Promise.all(client.masters!.map((node) => client.nodeClient!(node)))
+    // A cluster that was closed, or has not found its servers yet, knows of none.
+    return Promise.all(known(client.masters!).map((node) => client.nodeClient!(node)))
   }
   /** Something to make a connection of its own from. */
   const parent = async (): Promise<NodeRedis> => {

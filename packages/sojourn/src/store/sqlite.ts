@@ -243,7 +243,8 @@ function verbs(db: SqliteDatabase, table: string, clock: () => number): Verbs {
     set(id, record, was) {
       const now = clock()
       const key = escaped(id)
-      if (record.expiresAt <= now) return was === 0 ? get(id) === undefined : changes(end.run(key, was, now)) > 0
+      // Written so that a time which is no number counts as past.
+      if (!(record.expiresAt > now)) return was === 0 ? get(id) === undefined : changes(end.run(key, was, now)) > 0
       const user = record.userId === undefined ? null : escaped(record.userId)
       const values = valuesOf(record)
       if (was === 0) return changes(create.run(key, user, ...values, now)) > 0

@@ -1,5 +1,6 @@
 /** The store suite, first half: one record, its versions and its end. */
 import assert from 'node:assert/strict'
+import { setTimeout as pause } from 'node:timers/promises'
 import type { SessionRecord, Store } from '../types.js'
 import { type Case, check, fresh, HOSTILE, holds, LIFE, winners } from './store-trial.js'
 
@@ -147,10 +148,34 @@ export const records: readonly Case[] = [
     assert.equal(await trial.store.delete('id'), false)
     assert.equal(await trial.store.set('id', fresh(trial), 0), true, 'but may be created anew')
   }),
-  check('keeps nothing that is created dead', [], async (trial) => {
-    await trial.store.set('id', fresh(trial, { expiresAt: trial.now() }), 0)
-    await holds(trial.store, 'id', undefined)
+  check('keeps nothing that is created dead, or with an end that is no time', [], async (trial) => {
+    for (const expiresAt of [trial.now(), 0, -1, Number.NaN]) {
+      await trial.store.set('id', fresh(trial, { expiresAt }), 0)
+      await holds(trial.store, 'id', undefined, `created with the end ${expiresAt}`)
+    }
     assert.equal(await trial.store.set('id', fresh(trial), 0), true)
+    assert.equal(await trial.store.set('id', fresh(trial, { expiresAt: Number.NaN, version: 2 }), 1), true)
+    await holds(trial.store, 'id', undefined, 'written with an end that is no time')
+  }),
+  check('forgets by the engine’s own time what has expired', ['real time'], async (trial) => {
+    const life = 300
+    const ids = ['guest', 'user', 'slid']
+    for (const id of ids) {
+      const record = fresh(trial, { expiresAt: trial.now() + life, ...(id !== 'guest' && { userId: 'a' }) })
+      assert.equal(await trial.store.set(id, record, 0), true)
+    }
+    const slid = fresh(trial, { userId: 'a', expiresAt: trial.now() + LIFE, version: 2 })
+    const began = performance.now()
+    // Slow machines may be too late to slide it; then there is nothing to be seen here.
+    if (!(await trial.other.set('slid', slid, 1))) return assert.ok(performance.now() - began > life / 2)
+    await pause(life + 50)
+    for (const id of ['guest', 'user']) {
+      await holds(trial.store, id, undefined)
+      assert.equal(await trial.other.delete(id), false)
+      assert.equal(await trial.other.set(id, fresh(trial, { version: 2 }), 1), false)
+    }
+    await holds(trial.store, 'slid', slid)
+    assert.equal(await trial.store.set('guest', fresh(trial), 0), true, 'but may be created anew')
   }),
   check('expires to the millisecond', ['clock'], async (trial) => {
     const record = fresh(trial, { expiresAt: trial.now() + 1000 })

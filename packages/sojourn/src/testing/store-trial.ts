@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Awaitable, SessionRecord, Store } from '../types.js'
 
 /** What a case cannot do without. */
-export type Need = 'list' | 'endAll' | 'sweep' | 'clock' | 'breakBackend' | 'watch'
+export type Need = 'list' | 'endAll' | 'sweep' | 'clock' | 'real time' | 'breakBackend' | 'watch'
 
 /** A store under trial, and what may be done to it. */
 export interface Trial {

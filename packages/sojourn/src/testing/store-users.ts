@@ -75,6 +75,28 @@ export const users: readonly Case[] = [
     for (const userId of HOSTILE) assert.equal(await trial.store.endAll(userId), 1, JSON.stringify(userId))
     assert.deepEqual(await listed(trial.store), ['guest'])
   }),
+  check(
+    'A-79: lists hostile ids as they are, and spares one of them as well as any',
+    ['list', 'endAll'],
+    async (trial) => {
+      const ids = HOSTILE.toSorted()
+      const record = fresh(trial, { userId: 'a' })
+      for (const id of ids) await trial.store.set(id, record, 0)
+      assert.deepEqual([await listed(trial.store, 'a'), await listed(trial.store)], [ids, ids])
+      for (const except of ['', '*', '%', '__proto__', "a' OR '1'='1", 'a\0', 'é']) {
+        assert.equal(await trial.store.endAll('a', except), ids.length - 1, JSON.stringify(except))
+        assert.deepEqual(await listed(trial.store, 'a'), [except])
+        for (const id of ids) if (id !== except) assert.equal(await trial.store.set(id, record, 0), true)
+      }
+      assert.equal(await trial.store.endAll('a', 'no such id'), ids.length)
+    },
+  ),
+  check('ends what a rotation has replaced as well, and does not count it', ['endAll'], async (trial) => {
+    for (const id of ['replaced', 'live']) await trial.store.set(id, fresh(trial, { userId: 'a' }), 0)
+    assert.equal(await trial.store.set('replaced', fresh(trial, { userId: 'a', data: '', version: 2 }), 1), true)
+    assert.equal(await trial.store.endAll('a'), 1)
+    for (const id of ['replaced', 'live']) await holds(trial.other, id, undefined)
+  }),
   check("7.4.3: ends all of a user's sessions, says how many, and leaves the others", ['endAll'], async (trial) => {
     for (const [id, userId] of Object.entries({ a1: 'a', a2: 'a', a3: 'a', b1: 'b' }))
       await trial.store.set(id, fresh(trial, { userId }), 0)
@@ -134,9 +156,22 @@ export const users: readonly Case[] = [
       await assert.rejects(async () => store.get('unseen'), 'get what was never there')
       await assert.rejects(async () => store.set('id', fresh(trial, { version: 2 }), 1), 'set')
       await assert.rejects(async () => store.set('new', fresh(trial), 0), 'create')
+      await assert.rejects(async () => store.set('user', fresh(trial, { userId: 'b' }), 0), "create a user's")
+      const past = fresh(trial, { version: 2, expiresAt: 0 })
+      await assert.rejects(async () => store.set('id', past, 1), 'delete on condition')
+      await assert.rejects(async () => store.set('unseen', past, 0), 'create what is dead')
       await assert.rejects(async () => store.delete('id'), 'delete')
-      if (typeof store.list === 'function') await assert.rejects(() => listed(store, 'a'), 'list')
-      if (typeof store.endAll === 'function') await assert.rejects(async () => store.endAll('a'), 'endAll')
+      await assert.rejects(async () => store.delete('unseen'), 'delete what was never there')
+      if (typeof store.list === 'function') {
+        await assert.rejects(() => listed(store, 'a'), "list a user's")
+        await assert.rejects(() => listed(store, 'nobody'), 'list those of a user who has none')
+        await assert.rejects(() => listed(store), "list everybody's")
+      }
+      if (typeof store.endAll === 'function') {
+        await assert.rejects(async () => store.endAll('a'), 'endAll')
+        await assert.rejects(async () => store.endAll('nobody', 'id'), 'endAll of a user who has none')
+      }
+      if (typeof store.sweep === 'function') await assert.rejects(async () => store.sweep(trial.now()), 'sweep')
     },
   ),
   check(
