@@ -78,6 +78,12 @@ const PAGE = 100
 /** What clocks may differ by without harm, milliseconds. */
 const SLACK = 3_600_000
 
+/**
+ * How often an `endAll` looks at most. A session from before it would have to be rotated between two of its steps each time;
+ * without a bound, somebody who signs in again and again would keep it from ever being done.
+ */
+const LOOKS = 12
+
 /** `WRITE` says: the version was another. */
 const LOST = 0
 /** `WRITE` says: the user's index must know of it first. */
@@ -170,7 +176,7 @@ class Redis implements RedisStore {
     const args = except === undefined ? [] : [escaped(except)]
     const gone = new Set<string>()
     let ended = 0
-    for (let again = true; again; ) {
+    for (let again = true, looks = 0; again && looks < LOOKS; looks++) {
       again = false
       const members = ((await this.#run(TAKE, key, args)) as unknown[]).map(String)
       for (const page of pages([...new Set(members.map(idOf))])) {
