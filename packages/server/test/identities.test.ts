@@ -36,7 +36,8 @@ describe.each(KEPT)('identities in %s', (_, use) => {
     const { accounts, identities } = await opened()
     const [one, two] = await Promise.all([identities.create('octocat', octocat), identities.create('other', octocat)])
     expect(two).toEqual(one)
-    expect(await accounts.credentials('other')).toBeUndefined()
+    const left = await Promise.all(['octocat', 'other'].map((name) => accounts.credentials(name)))
+    expect(left.filter((found) => found !== undefined)).toEqual([{ user: one, hash: '' }])
   })
 
   test('a taken name makes nothing', async () => {
@@ -95,5 +96,20 @@ describe.each(KEPT)('identities in %s', (_, use) => {
       const accountsMade = await Promise.all(names.slice(0, 3).map((name) => accounts.credentials(name)))
       expect(accountsMade.filter((found) => found !== undefined)).toHaveLength(1)
     }
+  })
+
+  test('what is linked by several at once is one account’s, and what was taken off it can be another’s', async () => {
+    const { accounts, identities } = await opened()
+    const users = await Promise.all(['ada', 'bob', 'eve'].map((name) => accounts.create(name, 'a hash')))
+    const outcomes = await Promise.all(users.map((user) => identities.link(user!.id, octocat)))
+    expect(outcomes.toSorted()).toEqual(['linked', 'other-user', 'other-user'])
+    const owner = users[outcomes.indexOf('linked')]!
+    const other = users[outcomes.indexOf('other-user')]!
+    expect(await identities.find(GITHUB, octocat.sub)).toEqual(owner)
+    expect((await Promise.all(users.map((user) => identities.list(user!.id)))).flat()).toHaveLength(1)
+    expect(await identities.unlink(owner.id, GITHUB, [])).toBe('unlinked')
+    expect(await identities.find(GITHUB, octocat.sub)).toBeUndefined()
+    expect(await identities.link(other.id, octocat)).toBe('linked')
+    expect(await identities.find(GITHUB, octocat.sub)).toEqual(other)
   })
 })

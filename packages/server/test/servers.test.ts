@@ -120,7 +120,7 @@ describe('what a server says at its start', () => {
     expect(await again.ended).toBe(0)
     expect(again.output().trim().split('\n')).toHaveLength(6)
     expect(again.output()).toContain('PostgreSQL: sojourn_sessions: layout 1 is there')
-    expect(again.output()).toContain('PostgreSQL: accounts and carts: layout 1 is there')
+    expect(again.output()).toContain('PostgreSQL: accounts and carts: layout 2 is there')
     await serve(folder(), [], env)
   })
 

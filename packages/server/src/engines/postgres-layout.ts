@@ -32,7 +32,8 @@ const STEPS = [
      owner text, guest text, skus text[], quantities integer[], bound integer, moment double precision
    ) RETURNS void LANGUAGE plpgsql AS $merge$
    BEGIN
-     PERFORM 1 FROM sojourn_accounts WHERE id = owner FOR UPDATE;
+     -- NO KEY: an add that has entered its row asks for the account next, and would wait for us as we for it.
+     PERFORM 1 FROM sojourn_accounts WHERE id = owner FOR NO KEY UPDATE;
      WITH news AS (
        SELECT line.sku, line.quantity, line.quantity - coalesce(had.quantity, 0) AS more
          FROM unnest(skus, quantities) AS line(sku, quantity)
