@@ -118,7 +118,7 @@ describe('what a server says at its start', () => {
     expect(await Promise.all(all.map(({ ended }) => ended))).toEqual([0, 0, 0])
     const again = sojourn(['migrate', '--data', folder()], env)
     expect(await again.ended).toBe(0)
-    expect(again.output().trim().split('\n')).toHaveLength(6)
+    expect(again.output().trim().split('\n')).toHaveLength(7)
     expect(again.output()).toContain('PostgreSQL: sojourn_sessions: layout 1 is there')
     expect(again.output()).toContain('PostgreSQL: accounts and carts: layout 2 is there')
     await serve(folder(), [], env)
