@@ -260,6 +260,19 @@ describe('what is weak about it', () => {
     vi.useRealTimers()
   })
 
+  test('a store that fails by its promise alone is a failure, and ends no process (A-80)', async () => {
+    const fails = async () => {
+      throw new Error('down, and this is the session: {"secret":1}')
+    }
+    const weak = fromExpressStore({ get: fails, set: fails, destroy: fails })
+    // One that nobody heard would fail this run as unhandled.
+    await expect(weak.get('id')).rejects.toThrow(/^fromExpressStore: the store failed to get \(Error\)$/)
+    await expect(weak.set('id', record(), 0)).rejects.toThrow('failed to get')
+    const { store } = bare()
+    const half = fromExpressStore({ get: (sid, done) => store.get(sid, done), set: fails, destroy: fails })
+    await expect(half.set('id', record(), 0)).rejects.toThrow('failed to set')
+  })
+
   test('it is taken only by those who say what that means, and where nothing rests on more', () => {
     const weak = fromExpressStore(bare().store)
     const limit: Limit = { sessions: 1, policy: 'reject' }

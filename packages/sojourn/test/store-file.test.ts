@@ -186,6 +186,8 @@ describe('the folder', () => {
     mkdirSync(join(path, 'stage'))
     expect(() => file(path), 'one of our names does not make it ours').toThrow(TypeError)
     expect(() => file('')).toThrow(TypeError)
+    // @ts-expect-error: a misspelt durability must not become the weaker one
+    expect(() => file(path, { durability: 'Full' })).toThrow('file: `durability` is')
     expect(() => file(join(path, 'novel.txt'))).toThrow('EEXIST')
   })
 

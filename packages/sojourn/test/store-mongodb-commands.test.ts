@@ -2,6 +2,8 @@
  * What the MongoDB store asks of MongoDB: each command, word for word, as the driver's command monitoring tells it, and
  * what becomes of one that is cut off or refused. Over a STAND-IN that speaks the wire protocol.
  */
+
+import { inspect } from 'node:util'
 import type { SessionRecord } from 'sojourn'
 import { type MongodbDb, type MongodbOptions, type MongodbStore, mongodb } from 'sojourn/store/mongodb'
 import { manualClock } from 'sojourn/testing/clock'
@@ -271,11 +273,31 @@ describe.each(drivers)('what is cut off or refused, by %s', (_, by) => {
     await expect(store.sweep(NOW)).rejects.toThrow('timed out')
   })
 
-  test("a unique index of somebody's own is a fault, not somebody faster", async () => {
+  test("a unique index of somebody's own is a fault, not somebody faster; what it quotes is not told (A-154)", async () => {
     const { store, standIn } = await world(by, {}, { prepare: false })
+    const quoting = 'E11000 duplicate key error dup key: { user: "ada" }'
     standIn.fate = ({ name }) =>
-      name === 'update' ? { code: 11000, errmsg: 'E11000', more: { keyPattern: { user: 1 } } } : undefined
-    await expect(store.set('a', record({ userId: 'ada' }), 0)).rejects.toThrow()
+      name === 'update' ? { code: 11000, errmsg: quoting, more: { keyPattern: { user: 1 } } } : undefined
+    const failure = (await store.set('a', record({ userId: 'ada' }), 0).then(String, (error: Error) => error)) as Error
+    expect(failure.message).toContain('unique index')
+    expect(inspect(failure, { depth: 9, showHidden: true })).not.toContain('"ada"')
+  })
+
+  test('A-154: marks that others make and take down at the same moment are tried for anew, and no error quotes whose', async () => {
+    const { store, standIn } = await world(by, {}, { prepare: false })
+    await store.set('a', record({ userId: 'ada' }), 0)
+    const quoting = {
+      code: 11000,
+      errmsg: 'E11000 dup key: { _id: { ending: "ada" } }',
+      more: { keyPattern: { _id: 1 } },
+    }
+    let left = 3
+    standIn.fate = ({ name }) => (name === 'update' && left-- > 0 ? quoting : undefined)
+    expect(await store.endAll('ada')).toBe(1)
+    left = Number.POSITIVE_INFINITY
+    const failure = (await store.endAll('ada').then(String, (error: Error) => error)) as Error
+    expect(inspect(failure, { depth: 9, showHidden: true })).not.toContain('"ada"')
+    expect(failure.message).toContain('mongodb: ')
   })
 
   test('without the right to make indexes, every verb says what to do, and later ones try again', async () => {

@@ -168,6 +168,13 @@ describe('files', () => {
     expect(() => sqlite(file, { table })).toThrow(TypeError)
   })
 
+  test.each(['order', 'Select', 'index'])('the table name %j, a word of SQL, is a name like others', (table) => {
+    const s = store({ table })
+    expect(s.set('id', record({ userId: 'ada' }), 0)).toBe(true)
+    expect(s.set('id', record({ userId: 'ada', version: 2 }), 1)).toBe(true)
+    expect([[...s.list('ada')].length, s.endAll('ada')]).toEqual([1, 1])
+  })
+
   test("a table that is somebody else's is misuse, and is left as it was", () => {
     beside().exec('CREATE TABLE sessions (sid, sess, expire)')
     expect(() => sqlite(file, { table: 'sessions' })).toThrow(
@@ -178,6 +185,8 @@ describe('files', () => {
 
   test('an empty path is misuse; a folder, or a file that is no database, throws without delay', () => {
     expect(() => sqlite('')).toThrow(TypeError)
+    // @ts-expect-error: a misspelt durability must not become the weaker one
+    expect(() => sqlite(file, { durability: 'Full' })).toThrow('sqlite: `durability` is')
     expect(() => sqlite(join(file, '..'))).toThrow()
     const began = performance.now()
     expect(() => sqlite(CHILD)).toThrow(/not a database/)

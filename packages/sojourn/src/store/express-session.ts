@@ -35,7 +35,7 @@ const lines = new WeakMap<ExpressStore, Map<string, Promise<unknown>>>()
  * the other in this process, and other processes may write in between. Hence a `WeakStore`, which `opaque` takes
  * with `weak: acceptLostUpdates`. It knows no users: no device list, no `endAll`, no limit.
  *
- * Store calls: `get` one, `set` and `delete` two. The verbs reject when the store's callback is given an error, but for
+ * Store calls: `get` one, `set` and `delete` two. The verbs reject when the store throws, rejects or calls back with an error, but for
  * one that says `ENOENT`, as express-session has it. The store is left open.
  *
  * @throws TypeError when `store` lacks get, set or destroy.
@@ -124,7 +124,9 @@ function asked(verb: 'get' | 'set' | 'destroy', call: (done: Done) => unknown): 
       else reject(failure(verb, error))
     }
     try {
-      call(done)
+      const said = call(done) as PromiseLike<unknown> | undefined
+      // One written with `async` fails by its promise, and may never call back; nobody else listens to that promise.
+      if (typeof said?.then === 'function') said.then(undefined, (error) => reject(failure(verb, error)))
     } catch (error) {
       reject(failure(verb, error))
     }

@@ -47,13 +47,14 @@ export interface FileStore<D extends Durability = 'normal'> extends UserStore {
  * machine: file systems of the network do not promise what is needed between processes. The verbs throw (or reject)
  * when the disk fails; a full one leaves every record as it was.
  *
- * @throws TypeError when `folder` is no path, or a folder with other things in it.
+ * @throws TypeError when `folder` is no path, or a folder with other things in it, or `durability` is neither.
  * @throws Error when the folder cannot be made.
  */
 export function file<D extends Durability = 'normal'>(folder: string, options: FileOptions<D> = {}): FileStore<D> {
   if (typeof folder !== 'string' || folder === '')
     throw new TypeError("file: the folder's path is text that is not empty; give one, such as 'data/sessions'")
-  const { durability, clock = () => Date.now() } = options
+  const { durability = 'normal', clock = () => Date.now() } = options
+  if (durability !== 'normal' && durability !== 'full') throw new TypeError("file: `durability` is 'normal' or 'full'")
   const layout = new Layout(resolve(folder))
   const records = new Records(layout, clock)
   const sweeper = new Sweeper(layout, clock)

@@ -49,8 +49,11 @@ export const WRITE: object = {
   writeConcern: { w: 'majority', journal: true, wtimeoutMS: 5000 },
 }
 
+/** Some unique index has such an entry already. */
+export const DUPLICATE = 11000
+
 /** Whether a write failed because another record has this `_id`: somebody was faster. */
 export function isDuplicate(error: unknown): boolean {
   const { code, keyPattern } = error as { code?: unknown; keyPattern?: object }
-  return code === 11000 && (keyPattern === undefined || '_id' in keyPattern)
+  return code === DUPLICATE && (keyPattern === undefined || '_id' in keyPattern)
 }

@@ -33,6 +33,8 @@ interface Ending {
 
 /** A mark nobody took down is forgotten after so long, milliseconds: whoever put it up was told that it failed, or died. */
 const FORGOTTEN = 3_600_000
+/** So often a mark is put up anew because another one was just made or taken down. */
+const ROUNDS = 16
 /** How many ids a delete names at most. */
 const SLICE = 500
 
@@ -82,12 +84,15 @@ export class Endings {
         { $push: { endings: ending }, $set: { expiresAt } },
         { ...WRITE, upsert: true },
       )
-    try {
-      await put()
-    } catch (error) {
-      // Two that found no document both insert one; the second finds the first's.
-      if (!isDuplicate(error)) throw error
-      await put()
+    // Two that found no document both insert one; the second then finds the first's, unless that was taken down already.
+    for (let round = 1; ; round++) {
+      try {
+        return void (await put())
+      } catch (error) {
+        if (!isDuplicate(error)) throw error
+        // What MongoDB says of it quotes the user's id.
+        if (round === ROUNDS) throw new Error('mongodb: too many others end the sessions of this user at the same time')
+      }
     }
   }
 

@@ -4,7 +4,7 @@
  */
 import type { SessionRecord, UserStore } from '../types.js'
 import { documentOf, type RecordDocument, recordOf, textOf, unescaped } from './mongodb-document.js'
-import { isDuplicate, type MongodbCollection, type MongodbDb, READ, WRITE } from './mongodb-driver.js'
+import { DUPLICATE, isDuplicate, type MongodbCollection, type MongodbDb, READ, WRITE } from './mongodb-driver.js'
 import { Endings } from './mongodb-ending.js'
 import { follow } from './mongodb-watch.js'
 
@@ -107,6 +107,9 @@ export function mongodb(dbOrCollection: MongodbDb | MongodbCollection, options: 
       return true
     } catch (error) {
       if (isDuplicate(error)) return false
+      // What MongoDB says of it quotes the values, which are a user's.
+      if ((error as { code?: unknown }).code === DUPLICATE)
+        throw new Error('mongodb: a unique index that is not of this store stands in the way; drop it')
       throw error
     }
   }

@@ -61,7 +61,7 @@ const SWEEP_EVERY = 60_000
  * and is left open by `close`; for `full` it must serve the store alone, since the store opens transactions on it.
  * The verbs throw (or reject) when SQLite fails, also when another process held the file for two seconds.
  *
- * @throws TypeError on a table name that is not one, and on a table of that name that is somebody else's.
+ * @throws TypeError on a durability or a table name that is not one, and on a table of that name that is somebody else's.
  * @throws Error when there is no driver, or the file cannot be opened.
  */
 export function sqlite<D extends Durability = 'normal'>(
@@ -71,9 +71,12 @@ export function sqlite<D extends Durability = 'normal'>(
   const { table = 'sojourn_sessions', clock = () => Date.now() } = options
   if (!/^(?!sqlite_)[a-z_][a-z0-9_]{0,62}$/i.test(table))
     throw new TypeError('sqlite: `table` goes into SQL as it is; use letters, digits and underscores')
+  const { durability = 'normal' } = options
+  if (durability !== 'normal' && durability !== 'full')
+    throw new TypeError("sqlite: `durability` is 'normal' or 'full'")
+  const full = durability === 'full'
   const opened = typeof pathOrDatabase === 'string' ? open(pathOrDatabase) : undefined
   const db = opened ?? (pathOrDatabase as SqliteDatabase)
-  const full = options.durability === 'full'
   try {
     if (full) flushCommits(db)
     layOut(db, table)
@@ -81,7 +84,7 @@ export function sqlite<D extends Durability = 'normal'>(
     opened?.close()
     throw error
   }
-  const rows = verbs(db, table, clock)
+  const rows = verbs(db, `"${table}"`, clock)
   const group = full ? groupCommit(db) : undefined
   const news = feed(db)
   const write = <T, R>(work: () => T, tell: (value: T) => R) =>
@@ -145,14 +148,14 @@ const COLUMNS = 'version, expires_at, created_at, seen_at, authenticated_at, per
  * The database's `user_version` is not ours: it may count the migrations of an application.
  */
 function layOut(db: SqliteDatabase, table: string): void {
-  db.exec(`CREATE TABLE IF NOT EXISTS ${table} (
+  db.exec(`CREATE TABLE IF NOT EXISTS "${table}" (
     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, user_id TEXT, version INTEGER NOT NULL,
     expires_at INTEGER NOT NULL, created_at INTEGER NOT NULL, seen_at INTEGER NOT NULL, authenticated_at INTEGER,
     persistent INTEGER NOT NULL, device TEXT, data TEXT NOT NULL)`)
   const found = db.prepare(`SELECT name FROM pragma_table_info('${table}')`).all() as { name: string }[]
   if (found.map(({ name }) => name).join(', ') !== `seq, id, user_id, ${COLUMNS}`)
     throw new TypeError(`sqlite: the table "${table}" is not of this store's layout; give \`table\` another name`)
-  db.exec(`CREATE INDEX IF NOT EXISTS ${table}_user ON ${table} (user_id) WHERE user_id IS NOT NULL`)
+  db.exec(`CREATE INDEX IF NOT EXISTS "${table}_user" ON "${table}" (user_id) WHERE user_id IS NOT NULL`)
 }
 
 interface Row {
@@ -205,7 +208,7 @@ type Verbs = Pick<SqliteStore, 'get' | 'set' | 'delete' | 'list'> & {
   sweep(from: number, now: number): { swept: number; next: number | undefined }
 }
 
-/** The verbs, each one statement: what must happen together is together without a transaction. */
+/** The verbs, each one statement: what must happen together is together without a transaction. `table` is quoted. */
 function verbs(db: SqliteDatabase, table: string, clock: () => number): Verbs {
   const each = (text: string) => COLUMNS.replaceAll(/\w+/g, text)
   const same = 'WHERE id = ? AND version = ? AND expires_at > ?'
