@@ -56,7 +56,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
   }
   try {
     assembly = await assemble({ config, keys, engines, metrics, log, clock })
-    // That the tables are there is known before anybody is let in.
+    // What cannot be read is known before anybody is let in.
     for (const check of Object.values(assembly.checks)) await check()
     return await serve({ config, assembly, engines, metrics, log, release })
   } catch (error) {

@@ -1,4 +1,5 @@
 /** Several servers on one database: processes of their own, that share nothing but it and the keys. */
+import { driver } from '@sojourn/server/engines/engine'
 import { generateSecret } from 'sojourn'
 import { describe, expect, test } from 'vitest'
 import { usePostgres } from '../../sojourn/test/engines/postgres.js'
@@ -110,7 +111,9 @@ describe('what a server says at its start', () => {
     const env = { SOJOURN_STORE: url }
     const refused = sojourn(['serve', '--port', '0', '--data', folder()], env)
     expect(await refused.ended).toBe(1)
-    expect(refused.output()).toMatch(/SOJOURN_ACCOUNTS: PostgreSQL: .* not there\. Run `sojourn migrate`/)
+    expect(refused.output()).toMatch(
+      /SOJOURN_STORE: PostgreSQL: .*sojourn_sessions.* not there\. Run `sojourn migrate`/,
+    )
     expect(refused.output()).not.toContain(' at ')
 
     // Several at once take turns.
@@ -122,6 +125,31 @@ describe('what a server says at its start', () => {
     expect(again.output()).toContain('PostgreSQL: sojourn_sessions: layout 1 is there')
     expect(again.output()).toContain('PostgreSQL: accounts and carts: layout 2 is there')
     await serve(folder(), [], env)
+  })
+
+  test('that one table is missing, as after an update that brought it', async () => {
+    const url = await migrated()
+    const { default: pg } = await import('pg')
+    const client = new pg.Client(url)
+    await client.connect()
+    for (const table of ['sojourn_devices', 'sojourn_throttle']) {
+      await client.query(`ALTER TABLE ${table} RENAME TO aside`)
+      const refused = sojourn(['serve', '--port', '0', '--data', folder()], { SOJOURN_STORE: url })
+      expect(await refused.ended).toBe(1)
+      expect(refused.output()).toContain(`the table "${table}" is not there`)
+      await client.query(`ALTER TABLE aside RENAME TO ${table}`)
+    }
+    await client.query("COMMENT ON TABLE sojourn_accounts IS 'Sojourn accounts, layout 999'")
+    await client.end()
+    const older = sojourn(['serve', '--port', '0', '--data', folder()], { SOJOURN_STORE: url })
+    expect(await older.ended).toBe(1)
+    expect(older.output()).toMatch(/layout 999, .*newer version has migrated them/)
+  })
+
+  test('that a driver is not installed, and what installs it', async () => {
+    await expect(driver('no-such-driver', () => import('no-such-driver' as string))).rejects.toThrow(
+      'run `npm install no-such-driver`',
+    )
   })
 
   test('--migrate makes the tables first', async () => {

@@ -54,6 +54,7 @@ export async function connectEngines(
     const { engine, migrated } = await about(variable, place, () => opening(place, context, options))
     opened.push(engine)
     if (config.migrate) await about(variable, place, migrated)
+    await about(variable, place, async () => engine.laidOut?.())
     return engine
   }
   try {

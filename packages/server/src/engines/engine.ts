@@ -26,6 +26,8 @@ export interface Engine {
   ready(): Promise<void>
   /** Makes the tables or brings them up to date, and says what it did; absent where they are made when they are first used. */
   readonly migrate?: () => Promise<string[]>
+  /** Rejects where a table is missing that this version needs, or is of another layout; absent where `migrate` is. */
+  readonly laidOut?: () => Promise<void>
   close(): Promise<void>
 }
 
