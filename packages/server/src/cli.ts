@@ -5,6 +5,8 @@ import { type Config, readConfig, settings } from './config.js'
 import { migrateEngines } from './engines/connect.js'
 import { addKey } from './keys-file.js'
 import { createLog } from './log.js'
+import { move } from './move.js'
+import { progressOn } from './move-progress.js'
 import { start } from './server.js'
 
 type Flags = Partial<Record<keyof Config, string | true>>
@@ -61,6 +63,25 @@ addSettings(program.command('migrate'), ['store', 'accounts', 'data'])
     process.stdout.write(`${done.join('\n')}\n`)
   })
 
+const moveCommand = program.command('move')
+moveCommand
+  .option('--from <place>', 'where sessions live until now (SOJOURN_STORE_FROM)')
+  .option('--to <place>', 'where they are to live (SOJOURN_STORE)')
+  .option('--dry-run', 'say what would be moved, and write nothing')
+addSettings(moveCommand, ['data', 'migrate'])
+  .description('move live sessions to another database, while servers with SOJOURN_STORE_FROM serve from both')
+  .action(async ({ from, to, dryRun, ...rest }: Flags & { from?: string; to?: string; dryRun?: true }) => {
+    const flags = { ...rest, ...(from && { storeFrom: from }), ...(to && { store: to }) }
+    const config = check(() => readConfig(flags))
+    const stop = new AbortController()
+    const stopped = 'Broken off. Nothing is lost: what has moved has moved, and another `sojourn move` goes on.'
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort(new Error(stopped)))
+    const options = { wait: WAIT, dryRun: dryRun ?? false, progress: progressOn(process.stderr), signal: stop.signal }
+    const done = await move(config, options).catch((error: unknown) => fail(error, 'sojourn did not finish the move'))
+    process.stdout.write(`${done.join('\n')}\n`)
+    process.exit(0)
+  })
+
 await program.parseAsync()
 
 function addSettings(command: Command, names: readonly (keyof Config)[]): Command {
@@ -81,8 +102,8 @@ function check<T>(work: () => T): T {
   }
 }
 
-function fail(error: unknown): never {
+function fail(error: unknown, what = 'sojourn cannot start'): never {
   const text = error instanceof Error ? error.message : String(error)
-  process.stderr.write(`sojourn cannot start:\n${text.replace(/^/gm, '  ')}\n`)
+  process.stderr.write(`${what}:\n${text.replace(/^/gm, '  ')}\n`)
   process.exit(1)
 }

@@ -18,6 +18,8 @@ export interface Config {
   readonly allowedOrigins: readonly string[] | undefined
   /** Where sessions live. */
   readonly store: Place
+  /** Where sessions lived before, while they move; absent otherwise. */
+  readonly storeFrom: Place | undefined
   /** Where accounts and carts live; absent: with the sessions if those are in a database, else in the data folder. */
   readonly accounts: PathPlace | ServerPlace | undefined
   /** What signs and seals sessions; absent: the keys of the data folder. */
@@ -89,6 +91,14 @@ export const settings: readonly Setting[] = [
     'SOJOURN_STORE',
     'sqlite:',
     'where sessions live: sqlite:, memory:, file:, redis://…, postgres://…, mongodb://…',
+    storePlace,
+  ),
+  secret(
+    'storeFrom',
+    '--store-from <place>',
+    'SOJOURN_STORE_FROM',
+    undefined,
+    'while sessions move: where they live until now',
     storePlace,
   ),
   secret(

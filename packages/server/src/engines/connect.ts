@@ -7,6 +7,7 @@ import type { Engine, EngineContext } from './engine.js'
 import { fileEngine } from './file.js'
 import { memoryEngine } from './memory.js'
 import { mongodbEngine } from './mongodb.js'
+import { checkMove, movingEngine } from './moving.js'
 import { postgresEngine } from './postgres.js'
 import { redisEngine } from './redis.js'
 import { sqliteEngine } from './sqlite.js'
@@ -40,11 +41,12 @@ export function accountsOf({ store, accounts }: Pick<Config, 'store' | 'accounts
  * are there. Throws an `Error` for the person at the terminal, with the variable that it is about and no address.
  */
 export async function connectEngines(
-  config: Pick<Config, 'store' | 'accounts' | 'migrate'>,
+  config: Pick<Config, 'store' | 'accounts' | 'migrate'> & Partial<Pick<Config, 'storeFrom'>>,
   context: EngineContext,
   options: ConnectOptions,
 ): Promise<Engines> {
-  const { store } = config
+  const { store, storeFrom } = config
+  if (storeFrom) checkMove({ store, storeFrom, accounts: config.accounts })
   const accounts = accountsOf(config)
   const opened: Engine[] = []
   const close = async () => {
@@ -58,8 +60,9 @@ export async function connectEngines(
     return engine
   }
   try {
-    const sessions = await open(store, 'SOJOURN_STORE')
-    const other = sameServer(store, accounts) ? sessions : await open(accounts, 'SOJOURN_ACCOUNTS')
+    const to = await open(store, 'SOJOURN_STORE')
+    const sessions = storeFrom ? movingEngine(await open(storeFrom, 'SOJOURN_STORE_FROM'), to, context) : to
+    const other = sameServer(store, accounts) ? to : await open(accounts, 'SOJOURN_ACCOUNTS')
     const repositories = await about('SOJOURN_ACCOUNTS', accounts, async () => {
       const made = other.repositories!()
       await made.ready()
@@ -96,6 +99,20 @@ export async function migrateEngines(
     })
   }
   return done
+}
+
+/** Connects one database alone, waits until it answers, and makes its tables where that is asked for. */
+export async function connectEngine(
+  place: Place,
+  variable: string,
+  context: EngineContext,
+  options: ConnectOptions & { readonly migrate?: boolean },
+): Promise<Engine> {
+  return about(variable, place, async () => {
+    const { engine, migrated } = await opening(place, context, options)
+    if (options.migrate) await migrated()
+    return engine
+  })
 }
 
 async function opening(
