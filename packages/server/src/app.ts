@@ -19,7 +19,7 @@ export interface AppParts {
   /** The routes, with sessions. */
   readonly handle: (request: Request, peer: Peer) => Response | Promise<Response>
   readonly health: Health
-  readonly config: Pick<Config, 'origin' | 'trustProxy' | 'allowedOrigins'>
+  readonly config: Pick<Config, 'origin' | 'https' | 'trustProxy' | 'allowedOrigins'>
   readonly log: Logger
   readonly metrics: Pick<Metrics, 'request'>
 }
@@ -29,14 +29,14 @@ type Env = { Bindings: HttpBindings; Variables: { peer: Peer } }
 /** The whole server, but for the socket. */
 export function createApp({ handle, health, config, log, metrics }: AppParts): Hono<Env> {
   const app = new Hono<Env>()
-  const https = config.origin?.startsWith('https:') === true
+  const behind = config.origin?.startsWith('https:') === true
   app.use(async (c, next) => {
     const peer = peerOf(c.env.incoming, config.trustProxy)
-    c.set('peer', { ip: peer.ip, secure: https || peer.secure })
+    c.set('peer', { ip: peer.ip, secure: behind || peer.secure })
     await next()
     if (health.draining) c.header('connection', 'close')
   })
-  app.use(logged(log, metrics), hardened())
+  app.use(logged(log, metrics), hardened(config.https))
   if (config.allowedOrigins) crossOrigin(app, config.allowedOrigins)
   healthRoutes(app, health)
   refuseOtherMethods(app)
@@ -77,8 +77,12 @@ function logged(log: Logger, metrics: AppParts['metrics']): MiddlewareHandler<En
   }
 }
 
-/** Nothing is inline, so the policy needs no nonce. A referrer within the site lets old browsers say `Origin`. */
-function hardened(): MiddlewareHandler<Env> {
+/**
+ * Nothing is inline, so the policy needs no nonce. A referrer within the site lets old browsers say `Origin`. With a
+ * certificate of its own making (`own`) browsers are not told to insist on HTTPS: for a year, whatever else runs on this
+ * machine would have to speak it too.
+ */
+function hardened(own: boolean): MiddlewareHandler<Env> {
   const common: Parameters<typeof secureHeaders>[0] = {
     contentSecurityPolicy: {
       defaultSrc: ["'none'"],
@@ -93,7 +97,9 @@ function hardened(): MiddlewareHandler<Env> {
     xFrameOptions: 'DENY',
   }
   const plain = secureHeaders({ ...common, strictTransportSecurity: false })
-  const encrypted = secureHeaders({ ...common, strictTransportSecurity: 'max-age=31536000; includeSubDomains' })
+  const encrypted = own
+    ? plain
+    : secureHeaders({ ...common, strictTransportSecurity: 'max-age=31536000; includeSubDomains' })
   return async (c, next) => {
     let stricter: string | null = null
     await (c.get('peer').secure ? encrypted : plain)(c, async () => {

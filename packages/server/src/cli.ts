@@ -3,6 +3,7 @@
 import { Command } from 'commander'
 import { type Config, readConfig, settings } from './config.js'
 import { migrateEngines } from './engines/connect.js'
+import { providerVariables } from './identity/settings.js'
 import { addKey } from './keys-file.js'
 import { createLog } from './log.js'
 import { move } from './move.js'
@@ -42,6 +43,11 @@ addSettings(
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => void stop(signal))
 })
+
+serve.addHelpText(
+  'after',
+  `\nSet by the environment alone, as others can read a command line:\n${providerVariables.map(([name, help]) => `  ${name.padEnd(22)}${help}`).join('\n')}`,
+)
 
 const keys = program.command('keys').description('the keys that sign sessions')
 addSettings(keys.command('new'), ['data'])

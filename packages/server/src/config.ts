@@ -12,6 +12,8 @@ export interface Config {
   readonly host: string
   /** The public origin; absent where the server is reached directly. */
   readonly origin: string | undefined
+  /** Speak HTTPS itself, with a certificate that it makes: for a machine of one's own. */
+  readonly https: boolean
   /** Absolute path of the data folder. */
   readonly data: string
   /** Origins whose pages may call the API with tokens; absent where there are none. */
@@ -82,6 +84,7 @@ export const settings: readonly Setting[] = [
     'other origins whose pages may call the API, with commas between',
     (text) => [...new Set(text.split(',').map((part) => origin(part.trim())))],
   ),
+  setting('https', '--https', 'SOJOURN_HTTPS', 'false', 'speak HTTPS, with a certificate of its own making', yes),
   setting('data', '--data <folder>', 'SOJOURN_DATA', './data', 'folder for accounts, sessions and keys', (text) =>
     resolve(text),
   ),

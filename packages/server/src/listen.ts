@@ -15,10 +15,10 @@ export function listen(server: Server, { port, host }: Address): Promise<void> {
 }
 
 /** Where it is reached from this machine. */
-export function urlOf(server: Server): string {
+export function urlOf(server: Server, scheme: 'http' | 'https' = 'http'): string {
   const { address, port } = server.address() as AddressInfo
   const host = address === '0.0.0.0' || address === '::' ? 'localhost' : isIPv6(address) ? `[${address}]` : address
-  return `http://${host}:${port}`
+  return `${scheme}://${host}:${port}`
 }
 
 /** Whether only this machine reaches it. */

@@ -1,6 +1,5 @@
 /** The whole server: connected, started, and stopped without cutting anybody off. */
 import type { Server } from 'node:http'
-import { createAdaptorServer } from '@hono/node-server'
 import { createApp } from './app.js'
 import { type Assembly, assemble } from './assembly.js'
 import type { Config } from './config.js'
@@ -13,6 +12,7 @@ import { createLog, type Logger } from './log.js'
 import { createMetrics, type Metrics, UNMEASURED } from './metrics.js'
 import { serveMetrics } from './metrics-server.js'
 import { isShared } from './place.js'
+import { createSocket } from './socket.js'
 
 /** What a test or a program that embeds the server may replace. */
 export interface StartOptions {
@@ -58,7 +58,7 @@ export async function start(config: Config, options: StartOptions = {}): Promise
     assembly = await assemble({ config, keys, engines, metrics, log, clock })
     // What cannot be read is known before anybody is let in.
     for (const check of Object.values(assembly.checks)) await check()
-    return await serve({ config, assembly, engines, metrics, log, release })
+    return await serve({ config, assembly, engines, metrics, log, clock, release })
   } catch (error) {
     await release()
     throw error
@@ -71,13 +71,14 @@ interface Served {
   readonly engines: Engines
   readonly metrics: Metrics
   readonly log: Logger
+  readonly clock: () => number
   readonly release: () => Promise<void>
 }
 
-async function serve({ config, assembly, engines, metrics, log, release }: Served): Promise<Running> {
+async function serve({ config, assembly, engines, metrics, log, clock, release }: Served): Promise<Running> {
   const health = createHealth(assembly.checks)
   const app = createApp({ handle: assembly.handle, health, config, log, metrics })
-  const server = createAdaptorServer({ fetch: app.fetch }) as Server
+  const { server, scheme, stop } = await createSocket(app.fetch, config, clock)
   server.requestTimeout = 30_000
   const drain = draining(server, DRAIN)
   await listen(server, config)
@@ -86,7 +87,7 @@ async function serve({ config, assembly, engines, metrics, log, release }: Serve
   // What fails is tried again, and the next request reports the same trouble.
   const sweeping = setInterval(() => void engines.repositories.sweep().catch(() => {}), SWEEP_EVERY).unref()
 
-  const url = urlOf(server)
+  const url = urlOf(server, scheme)
   const metricsUrl = measured && `${urlOf(measured)}/metrics`
   tell(log, config, { url, metrics: metricsUrl })
   let closed: Promise<void> | undefined
@@ -94,6 +95,7 @@ async function serve({ config, assembly, engines, metrics, log, release }: Serve
     health.draining = true
     await drain()
     clearInterval(sweeping)
+    stop()
     measured?.closeAllConnections()
     measured?.close()
     await release()
@@ -115,7 +117,7 @@ function tell(log: Logger, config: Config, at: { url: string; metrics: string | 
     { event: 'sys_startup', ...at, data, store: store.kind, accounts: accounts.kind, strategy },
     `Sojourn is at ${at.url}`,
   )
-  if (config.origin === undefined && config.trustProxy === 0 && !isLoopback(config.host)) {
+  if (config.origin === undefined && !config.https && config.trustProxy === 0 && !isLoopback(config.host)) {
     log.warn(
       { event: 'sys_exposed' },
       'Others can reach this server by plain HTTP, where browsers get no session; put HTTPS before it and set SOJOURN_ORIGIN.',

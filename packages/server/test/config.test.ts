@@ -14,6 +14,7 @@ describe('configuration', () => {
       port: 3000,
       host: '127.0.0.1',
       origin: undefined,
+      https: false,
       store: { kind: 'sqlite', path: undefined },
       migrate: false,
       strategy: 'opaque',

@@ -71,8 +71,8 @@ export function createIdentity(parts: IdentityParts): OpenIdentity | undefined {
   // The library speaks to them by 'oauth4webapi', which it takes from whoever installs it: here that is this package.
   const store = open('sojourn_identity')
   const signIn = oauth({ keys, origin: config.origin!, providers: settings, store, clock })
-  // In the session's own hands where sessions are: nothing of it is kept here, then.
-  const place = config.strategy === 'opaque' ? { store } : {}
+  // Where a session is in the client's hands its tokens are there too; only what a renewal brought is handed over here.
+  const place = config.strategy === 'opaque' ? { store } : { handover: store }
   const tokens = vault({ sessions, keys: parts.vaultKeys(), providers: signIn, ...place })
   const receiver = logoutReceiver({ sessions, store, oauth: signIn })
   const providers = Object.entries(settings).map(([name, { issuer }]) => ({
