@@ -9,7 +9,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { generateSecret } from 'sojourn'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -75,6 +75,11 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }))
 test.each(pages.filter((page) => !COMMANDS.includes(nameOf(page))))('%s opens with a program', (page) => {
   const opening = read(page).split(/^## (?!1\.|2\.)/m)[0]!
   expect(opening).toMatch(/^```tsx?$/m)
+})
+
+test.each(['README.md', 'docs/README.md'])('%s leads to every page', (index) => {
+  const links = [...read(index).matchAll(/\]\(([^)#\s]+)/g)].map((match) => join(dirname(index), match[1]!))
+  expect(pages.filter((page) => page !== index && !links.includes(page))).toEqual([])
 })
 
 describe('the programs on the pages', () => {
