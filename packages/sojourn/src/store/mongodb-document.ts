@@ -1,4 +1,5 @@
 /** A record as a document, and back. */
+import { ESCAPE, escaped, unescaped } from '../escape.js'
 import type { SessionRecord } from '../types.js'
 
 /** A record at rest. `_id` is a string; what is no record in the collection has an object there. */
@@ -51,9 +52,7 @@ export function recordOf(document: RecordDocument): SessionRecord {
   }
 }
 
-// A control character that JSON never holds as it is, so that data in JSON is kept untouched.
-const ESCAPE = '\u001b'
-const ESCAPED = new RegExp(`${ESCAPE}(.{4})`, 'g')
+// BSON keeps all other control characters.
 const LOST = new RegExp(`[${ESCAPE}\\p{Surrogate}]`, 'gu')
 
 /**
@@ -64,11 +63,5 @@ const LOST = new RegExp(`[${ESCAPE}\\p{Surrogate}]`, 'gu')
  */
 export function textOf(text: string): string {
   if (typeof text !== 'string') throw new TypeError('mongodb: ids, user ids and data are strings, and nothing else')
-  return text.replace(LOST, (c) => ESCAPE + c.charCodeAt(0).toString(16).padStart(4, '0'))
-}
-
-/** What `textOf` was given. */
-export function unescaped(text: string): string {
-  if (!text.includes(ESCAPE)) return text
-  return text.replace(ESCAPED, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
+  return escaped(text, LOST)
 }

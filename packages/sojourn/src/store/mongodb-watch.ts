@@ -1,6 +1,6 @@
 /** What changed in a collection, pushed: a change stream that is opened again for as long as somebody listens. */
 import { setTimeout as pause } from 'node:timers/promises'
-import { unescaped } from './mongodb-document.js'
+import { unescaped } from '../escape.js'
 import { type MongodbChangeStream, type MongodbCollection, READ } from './mongodb-driver.js'
 
 /** Which document, and what became of it; not its content, which nobody needs here. */

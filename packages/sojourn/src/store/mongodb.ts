@@ -2,8 +2,9 @@
  * Records in one collection of a MongoDB database, for any number of processes. Every overwrite is one command on one
  * document, which MongoDB carries out at once or not at all: no transaction is needed, and a single server will do.
  */
+import { unescaped } from '../escape.js'
 import type { SessionRecord, UserStore } from '../types.js'
-import { documentOf, type RecordDocument, recordOf, textOf, unescaped } from './mongodb-document.js'
+import { documentOf, type RecordDocument, recordOf, textOf } from './mongodb-document.js'
 import { DUPLICATE, isDuplicate, type MongodbCollection, type MongodbDb, READ, WRITE } from './mongodb-driver.js'
 import { Endings } from './mongodb-ending.js'
 import { follow } from './mongodb-watch.js'

@@ -1,5 +1,6 @@
 /** Records as rows of PostgreSQL, and the statements that the verbs are. */
 import { createHash } from 'node:crypto'
+import { ESCAPE, escaped, unescaped } from '../escape.js'
 import type { SessionRecord } from '../types.js'
 
 /** The columns of a record, and their types. */
@@ -139,19 +140,5 @@ function prepared(...parts: string[]): Prepared {
   return { name: `sojourn_${createHash('sha256').update(text).digest('hex').slice(0, 24)}`, text }
 }
 
-// A control character, so that it is escaped as well.
-const ESCAPE = '\u001b'
-const ESCAPED = new RegExp(`${ESCAPE}([0-9a-f]{4})`, 'g')
 /** Begins what is none of the ids: no escaped text has it. */
 export const OWN: string = `${ESCAPE}:`
-
-/** Text as PostgreSQL takes it: it knows no NUL, and half a surrogate pair becomes U+FFFD on the way there. */
-export function escaped(text: string): string {
-  return text.replace(/[\p{Cc}\p{Surrogate}]/gu, (c) => ESCAPE + c.charCodeAt(0).toString(16).padStart(4, '0'))
-}
-
-/** What was `escaped`. */
-export function unescaped(text: string): string {
-  if (!text.includes(ESCAPE)) return text
-  return text.replace(ESCAPED, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
-}

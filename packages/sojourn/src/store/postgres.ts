@@ -3,11 +3,12 @@
  * what must happen together is together without a transaction that a crash could leave open.
  */
 import { setTimeout as pause } from 'node:timers/promises'
+import { escaped, unescaped } from '../escape.js'
 import type { SessionRecord, UserStore } from '../types.js'
 import { driverOf, type PgClient, type PostgresJs, type Statement } from './postgres-client.js'
 import { feedOf } from './postgres-feed.js'
 import { channelOf, check, found, LAYOUT, lockKey, migration, namesOf, type Place, survey } from './postgres-layout.js'
-import { escaped, OWN, PAGE, recordOf, statements, unescaped, valuesOf } from './postgres-rows.js'
+import { OWN, PAGE, recordOf, statements, valuesOf } from './postgres-rows.js'
 
 export type { PgClient, PgQuery, PostgresJs, PostgresValue } from './postgres-client.js'
 export type { Place } from './postgres-layout.js'

@@ -4,6 +4,7 @@
  * A record is a short head, a newline, and the data as the codec made it. The head is a JSON list, so that any text is
  * safe in it; what the scripts need stands first in it, and the data, which may be long, is never parsed.
  */
+import { escaped, unescaped } from '../escape.js'
 import type { SessionRecord } from '../types.js'
 
 /** A name for each write, and for each entry of a user's index. */
@@ -124,23 +125,6 @@ function list(value: string, end: number): List {
     // What `JSON.parse` says shows a part of the value.
     throw new Error('redis: a value under `prefix` is not of this store; give `prefix` a name that nobody else uses')
   }
-}
-
-// A control character, so that it is escaped as well.
-const ESCAPE = '\u001b'
-const ESCAPED = new RegExp(`${ESCAPE}(.{4})`, 'g')
-const HARMLESS = /^[\w-]*$/
-
-/** Text as a part of a key: two texts never become one key, though UTF-8 cannot say half a surrogate pair. */
-export function escaped(text: string): string {
-  if (HARMLESS.test(text)) return text
-  return text.replace(/[\p{Cc}\p{Surrogate}]/gu, (c) => ESCAPE + c.charCodeAt(0).toString(16).padStart(4, '0'))
-}
-
-/** The text that `escaped` was given. */
-export function unescaped(text: string): string {
-  if (!text.includes(ESCAPE)) return text
-  return text.replace(ESCAPED, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
 }
 
 /** Text as a part of a SCAN pattern that matches itself alone. */

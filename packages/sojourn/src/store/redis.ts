@@ -24,6 +24,7 @@
  * and which the next `endAll` ends. Guests have no index.
  */
 import { randomBytes } from 'node:crypto'
+import { escaped, unescaped } from '../escape.js'
 import type { SessionRecord, UserStore } from '../types.js'
 import { Feed } from './redis-feed.js'
 import {
@@ -32,13 +33,11 @@ import {
   digits,
   encode,
   entry,
-  escaped,
   type Head,
   headOf,
   idOf,
   literal,
   type Token,
-  unescaped,
   userText,
 } from './redis-layout.js'
 import { END, ENTER, FORGET, type Script, TAKE, WRITE } from './redis-scripts.js'

@@ -3,6 +3,7 @@
  * Synchronous, because the file is here: a read takes some microseconds, and a promise would be a good part of that.
  */
 import { setTimeout as pause } from 'node:timers/promises'
+import { escaped, unescaped } from '../escape.js'
 import type { SessionRecord, UserStore } from '../types.js'
 import { flushCommits, groupCommit, open, type SqliteDatabase, type SqliteValue } from './sqlite-driver.js'
 import { feed } from './sqlite-feed.js'
@@ -285,23 +286,6 @@ function verbs(db: SqliteDatabase, table: string, clock: () => number): Verbs {
       }
     },
   }
-}
-
-// A control character, so that it is escaped as well.
-const ESCAPE = '\u001b'
-const ESCAPED = new RegExp(`${ESCAPE}(.{4})`, 'g')
-
-/**
- * Text as SQLite keeps it unharmed. `node:sqlite` of Node 22 ends what it reads at a NUL, and no driver keeps half a
- * surrogate pair: a user "ada", NUL, "x" would come back as "ada". Data in JSON has neither, and is kept as it is.
- */
-function escaped(text: string): string {
-  return text.replace(/[\p{Cc}\p{Surrogate}]/gu, (c) => ESCAPE + c.charCodeAt(0).toString(16).padStart(4, '0'))
-}
-
-function unescaped(text: string): string {
-  if (!text.includes(ESCAPE)) return text
-  return text.replace(ESCAPED, (_, code: string) => String.fromCharCode(Number.parseInt(code, 16)))
 }
 
 function changes(result: { changes: number | bigint }): number {
