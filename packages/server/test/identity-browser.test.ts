@@ -238,6 +238,6 @@ describe.each(['opaque', 'sealed'] as const)('%s sessions', (strategy) => {
     expect(run.output()).toContain('authn_login_success')
     // The identity token, which opens nothing, is how a logout names its user to the provider (RP-Initiated Logout, 2).
     // There and nowhere else; and so this search would find the others.
-    expect([...new Set(run.leaks())]).toEqual([`${run.origin}/logout`])
+    expect([...new Set(await run.leaks())]).toEqual([`${run.origin}/logout`])
   })
 })

@@ -22,7 +22,7 @@ export interface IdentityRun {
   /** Headers and bodies of those answers, by address. */
   readonly heard: readonly { readonly url: string; readonly text: string }[]
   /** Names of the places that hold one of the tokens that were given out. */
-  leaks(): string[]
+  leaks(): Promise<string[]>
   close(): Promise<void>
 }
 
@@ -43,6 +43,7 @@ export async function startIdentityRun(strategy: 'opaque' | 'sealed'): Promise<I
       SOJOURN_DATA: data,
       SOJOURN_ORIGIN: origin,
       SOJOURN_STRATEGY: strategy,
+      SOJOURN_METRICS: '0',
       GITHUB_URL: hub.url,
       GITHUB_CLIENT_ID: hub.clientId,
       GITHUB_CLIENT_SECRET: hub.clientSecret,
@@ -75,9 +76,11 @@ export async function startIdentityRun(strategy: 'opaque' | 'sealed'): Promise<I
         const body = await response.text().catch(() => '')
         heard.push({ url: response.url(), text: JSON.stringify(headers) + body })
       }),
-    leaks() {
+    async leaks() {
+      const metrics = /"metrics":"([^"]+)"/.exec(said)![1]!
       const tokens = [...provider.issued, ...hub.issued, provider.clientSecret, hub.clientSecret]
       const places = [
+        { name: 'metrics', text: await (await fetch(metrics)).text() },
         { name: 'output', text: said },
         ...heard.map(({ url, text }) => ({ name: url, text })),
         ...readdirSync(data).map((name) => ({ name, text: readFileSync(join(data, name), 'latin1') })),

@@ -18,8 +18,8 @@ export function* proposals({ login, name }: Profile): Generator<string, never> {
 }
 
 /** What to call somebody's account at a provider on a page: untrusted text, on one line and not too long. */
-export function labelOf({ login, name, email }: Profile, sub: string): string {
-  const text = [login, email, name, sub].find((one) => one !== undefined && one.trim() !== '') ?? sub
+export function labelOf({ login, name }: Profile, sub: string): string {
+  const text = [login, name, sub].find((one) => one !== undefined && one.trim() !== '') ?? sub
   return [...text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '')].slice(0, LONGEST_LABEL).join('')
 }
 

@@ -49,7 +49,8 @@ export function signInOperations(
   }
 
   const link = async (visit: Visit, { identity, profile, provider }: Arrived): Promise<User | Reason> => {
-    const user = visit.user!
+    const { user } = visit
+    if (!user) return SOMEBODY_ELSE
     const linked = await identities.link(user.id, { ...identity, label: labelOf(profile, identity.sub) })
     if (linked === 'linked') return user
     const label = labelFor(provider)
