@@ -6,6 +6,7 @@
  * has at hand (`app`, `req`, `db`), which `AT_HAND` declares. `…` stands for what is left out.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -13,6 +14,8 @@ import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { generateSecret } from 'sojourn'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { usePostgres } from '../packages/sojourn/test/engines/postgres.js'
+import { startRedis, useRedis } from '../packages/sojourn/test/engines/redis.js'
 import { run } from './packed.js'
 import { files, json, read, root } from './tree.js'
 
@@ -50,14 +53,18 @@ type SessionRecord = import('sojourn').SessionRecord
 const COMMANDS = ['README', 'benchmarks', 'billion', 'doctor', 'faults', 'moving', 'server']
 
 /** Programs that need nothing but Node, and what they answer to a first and to a second request. */
-const WHOLE: Record<string, [string, string]> = {
+const VISITS: readonly [string, string] = ['Visit 1\n', 'Visit 2\n']
+const WHOLE: Record<string, readonly [string, string]> = {
   'adapters.1': ['visit 1', 'visit 2'],
-  'store-cached.1': ['Visit 1\n', 'Visit 2\n'],
-  'store-express-session.1': ['Visit 1\n', 'Visit 2\n'],
-  'store-file.1': ['Visit 1\n', 'Visit 2\n'],
-  'store-memory.1': ['Visit 1\n', 'Visit 2\n'],
-  'store-sqlite.1': ['Visit 1\n', 'Visit 2\n'],
+  'store-cached.1': VISITS,
+  'store-express-session.1': VISITS,
+  'store-file.1': VISITS,
+  'store-memory.1': VISITS,
+  'store-sqlite.1': VISITS,
 }
+
+/** Programs that are whole and answer somebody else: they come to their end, or wait for requests, and say no error. */
+const STARTS = ['at-rest.1', 'moving.1', 'sealed.1', 'sign-in-with-github.1', 'store-express-session.2', 'vault.1']
 
 interface Program {
   /** `store-file.2` is the second of docs/store-file.md. */
@@ -107,23 +114,55 @@ describe('the programs on the pages', () => {
     expect(own, `${page}:${line}`).toEqual([])
   })
 
-  test.each(Object.entries(WHOLE))('%s answers', async (name, [first, second]) => {
-    const port = await freePort()
-    const cwd = join(folder, `run-${name}`)
-    mkdirSync(cwd)
-    const file = join(cwd, 'program.mjs')
-    writeFileSync(file, readFileSync(join(folder, 'built', `${name}.js`), 'utf8').replaceAll('3000', String(port)))
-    const env = { ...process.env, SESSION_KEY: generateSecret() }
-    const child = spawn(process.execPath, [file], { cwd, env, stdio: ['ignore', 'ignore', 'pipe'] })
-    onTestFinished(() => void child.kill())
-    const visited = await answered(child, `http://localhost:${port}/`)
-    const cookie = visited.headers.getSetCookie().map((line) => line.split(';')[0]!)
-    expect(cookie).toHaveLength(1)
-    expect(await visited.text()).toBe(first)
-    const again = await fetch(`http://localhost:${port}/`, { headers: { cookie: cookie[0]! } })
-    expect(await again.text()).toBe(second)
+  test.each(Object.entries(WHOLE))('%s answers', (name, answers) => asked(name, answers))
+
+  test.each(STARTS)('%s starts', async (name) => {
+    const { child, said } = await started(name)
+    await Promise.race([once(child, 'exit'), sleep(1_500)])
+    expect(child.exitCode ?? 0, said()).toBe(0)
+    expect(said()).not.toMatch(/Error/)
+  })
+
+  describe('on Redis', () => {
+    const engine = useRedis(startRedis)
+    test('store-redis.1 answers', () => asked('store-redis.1', VISITS, `redis://127.0.0.1:${engine().port}`))
+  })
+
+  describe('on PostgreSQL', () => {
+    const engine = usePostgres()
+    test('store-postgres.1 answers', () => asked('store-postgres.1', VISITS, engine().url))
   })
 })
+
+/** Starts a program that was compiled, on a port of its own and in an empty folder; `database` is where its store is. */
+async function started(name: string, database = '') {
+  const port = await freePort()
+  const cwd = join(folder, `run-${name}`)
+  mkdirSync(cwd)
+  const file = join(cwd, 'program.mjs')
+  const code = readFileSync(join(folder, 'built', `${name}.js`), 'utf8')
+  writeFileSync(file, code.replaceAll('3000', String(port)).replace('redis://localhost:6379', database))
+  const provider = { GITHUB_ID: 'an id', GITHUB_SECRET: 'a secret of the provider', VAULT_KEY: generateSecret() }
+  const env = { ...process.env, ...provider, SESSION_KEY: generateSecret(), DATABASE_URL: database }
+  const child = spawn(process.execPath, [file], { cwd, env, stdio: ['ignore', 'ignore', 'pipe'] })
+  onTestFinished(() => void child.kill())
+  let text = ''
+  child.stderr.on('data', (chunk) => {
+    text += chunk
+  })
+  return { child, said: () => text, url: `http://localhost:${port}/` }
+}
+
+/** Starts it, and visits it twice. */
+async function asked(name: string, [first, second]: readonly [string, string], database?: string): Promise<void> {
+  const { child, said, url } = await started(name, database)
+  const visited = await answered(child, url, said)
+  const cookie = visited.headers.getSetCookie().map((line) => line.split(';')[0]!)
+  expect(cookie).toHaveLength(1)
+  expect(await visited.text()).toBe(first)
+  const again = await fetch(url, { headers: { cookie: cookie[0]! } })
+  expect(await again.text()).toBe(second)
+}
 
 /** The TypeScript on a page, in order. */
 function programsOf(page: string): Program[] {
@@ -193,15 +232,11 @@ async function freePort(): Promise<number> {
 }
 
 /** The first answer of a program that is starting. */
-async function answered(child: ChildProcess, url: string): Promise<Response> {
-  let said = ''
-  child.stderr?.on('data', (chunk) => {
-    said += chunk
-  })
+async function answered(child: ChildProcess, url: string, said: () => string): Promise<Response> {
   for (let attempt = 0; attempt < 100 && child.exitCode === null; attempt++) {
     const response = await fetch(url).catch(() => undefined)
     if (response) return response
     await sleep(100)
   }
-  throw new Error(`the program did not answer:\n${said}`)
+  throw new Error(`the program did not answer:\n${said()}`)
 }
