@@ -59,8 +59,11 @@ describe.each(['opaque', 'sealed'] as const)('%s sessions', (strategy) => {
     expect(first?.username).toBe('octocat')
     await button(page, 'Sign out')
     expect(await user(page)).toBeNull()
-    await byGithub(page)
+    await byGithub(page, '/login?next=/cart')
     expect(await user(page)).toEqual(first)
+    // A-91: whether there was an account is said to nobody: the way, the answer and the words are the same.
+    expect(page.url()).toBe(`${run.origin}/cart`)
+    expect(await text(page)).toContain('You are signed in with GitHub.')
     const cart = (await (await page.request.get('/api/cart')).json()) as { items: unknown[] }
     expect(cart.items).toHaveLength(1)
     expect(policy(complaints)).toEqual([])

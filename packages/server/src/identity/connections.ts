@@ -45,11 +45,9 @@ export function connectionOperations(
         const message = `${provider.label} is the only way to sign in to your account. Choose a password first, or connect another provider.`
         return { ok: false, reason: 'last', message }
       }
-      if (unlinked === 'unlinked') {
-        log.info({ event: 'authn_identity_unlinked', user: user.id, ip, provider: name })
-        // Whoever came in by what is gone now, and the tokens that their sessions hold.
-        await sessions.endAll(user.id, { except: session.id! })
-      }
+      if (unlinked === 'unlinked') log.info({ event: 'authn_identity_unlinked', user: user.id, ip, provider: name })
+      // Whoever came in by what is gone now, and the tokens that their sessions hold; also where the last try got no further.
+      await sessions.endAll(user.id, { except: session.id! })
       return { ok: true, value: await tokens.disconnect(session, name) }
     },
 

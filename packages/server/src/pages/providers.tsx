@@ -13,6 +13,8 @@ export function providers(app: Hono, services: Services, identity: IdentityServi
   app.get(
     '/oauth/:provider',
     view(services, async (c, visit) => {
+      // A provider that knows its user may ask them nothing, so that another site's link would sign them in by itself.
+      if (c.req.header('sec-fetch-site') === 'cross-site') return c.redirect('/login', 303)
       const begun = await identity.begin(visit, c.req.raw, c.req.param('provider')!, ownPath(c.req.query('next')))
       return begun instanceof Response ? begun : refused(c, services, visit)(begun.status, begun.says)
     }),
