@@ -2,7 +2,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { UserStore } from 'sojourn'
 import { redis } from 'sojourn/store/redis'
-import { afterAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { startCluster, startRedis, useRedis } from './engines/redis.js'
 import { line, underLoad } from './fixtures/fault-load.js'
 import { faultProxy } from './fixtures/fault-proxy.js'
@@ -13,7 +13,11 @@ import { CLUSTERS, type Open, record, SINGLES } from './fixtures/redis.js'
 const single = useRedis(() => startRedis({ appendonly: 'yes', appendfsync: 'always' }))
 const cluster = useRedis(() => startCluster(3, { replicas: 1 }))
 const lines: string[] = []
-let prefixes = 0
+/** All servers of one test share what they keep. */
+let tests = 0
+beforeEach(() => {
+  tests++
+})
 afterAll(() => console.log(lines.join('\n')))
 
 /** Two servers, each with a client of its own. */
@@ -21,7 +25,7 @@ async function stores(opens: readonly Open[], ports: readonly number[]): Promise
   return Promise.all(
     opens.map(async (open) => {
       const { client, end } = await open(ports)
-      const store = redis(client, { prefix: `p${prefixes++}:` })
+      const store = redis(client, { prefix: `p${tests}:` })
       onTestFinished(async () => {
         await store.close()
         await end()
