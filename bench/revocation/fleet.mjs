@@ -5,24 +5,23 @@ import { sqlite } from 'sojourn/store/sqlite'
 import { revocations } from 'sojourn/token/revocation'
 import { open } from '../servers/stores.mjs'
 import { cuttable } from './cut.mjs'
-import { pushed } from './pushed.mjs'
 
-/** One process of the fleet. `peer` is the other, which is told where `push` says so. */
-export async function member(config, peer) {
+/** One process of the fleet. */
+export async function member(config) {
   const { keys, store } = config
-  if (store === undefined) return tokens(config, peer)
+  if (store === undefined) return tokens(config)
   const strategy = opaque({ store: copied(await open(store, { place: config.folder }), config) })
   return { sessions: createSessions({ keys, strategy }), cut: () => {} }
 }
 
 /** Sessions in tokens, which are honoured without a look-up. */
-function tokens({ file, keys, within, push }, peer) {
-  const line = cuttable(sqlite(file))
-  const store = push ? pushed(line.store, peer) : line.store
+function tokens({ file, keys, within, push }) {
+  const store = sqlite(file)
+  const line = cuttable(push ? store : quiet(store))
   const strategy = jwt({
     issuer: 'https://id.shop.example',
     audience: 'https://shop.example',
-    revocations: revocations({ store, within }),
+    revocations: revocations({ store: line.store, within }),
   })
   return { sessions: createSessions({ keys, strategy }), cut: line.cut }
 }

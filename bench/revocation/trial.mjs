@@ -30,7 +30,7 @@ export async function trial({ samples, cut, within, push, store, copies }) {
   const execArgv = ['--disable-warning=SOJOURN_PLAIN_HTTP']
   const child = fork(new URL('verifier.mjs', import.meta.url), { execArgv })
   const agent = new Agent({ keepAlive: true })
-  const ender = await member(config, child)
+  const ender = await member(config)
   try {
     child.send(config)
     const { port } = await told(child, 'port')

@@ -4,7 +4,7 @@ import { node } from 'sojourn/adapter/node'
 import { member } from './fleet.mjs'
 
 process.once('message', async (config) => {
-  const { sessions, cut } = await member(config, process)
+  const { sessions, cut } = await member(config)
   const attach = node(sessions)
   process.on('message', ({ line }) => {
     if (line === undefined) return
