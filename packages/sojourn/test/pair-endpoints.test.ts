@@ -209,6 +209,17 @@ describe('refresh, in a cookie of its own', () => {
     expect(granted(await pair.refresh(tokens.refreshToken)).userId).toBe('ann')
   })
 
+  test('A-66: another site cannot sign its visitors in as somebody of its own', async () => {
+    const { endpoints, told, pair } = await signedIn({ origin: 'https://shop.example' })
+    const theirs = await pair.issue({ userId: 'eve' })
+    told()
+    const foreign = post({ name: 'eve' }, { 'sec-fetch-site': 'cross-site', origin: 'https://evil.example' })
+    const answer = endpoints.granted(foreign, theirs)
+    expect([answer.status, answer.headers.getSetCookie()]).toEqual([403, []])
+    expect(told()).toEqual(['refused cross-origin'])
+    expect(endpoints.granted(post({ name: 'eve' }), theirs).headers.getSetCookie()).toHaveLength(1)
+  })
+
   test('A-66: an origin that is trusted by name may', async () => {
     const { endpoints, held } = await signedIn({ trusted: ['https://app.example'] })
     const headers = { cookie: held, 'sec-fetch-site': 'cross-site', origin: 'https://app.example' }

@@ -31,7 +31,10 @@ export interface TokenEndpointOptions {
 
 /** The handlers. */
 export interface TokenEndpoints {
-  /** Answers a login with the tokens of `pair.issue`, as `token` answers a refresh. */
+  /**
+   * Answers a login with the tokens of `pair.issue`, as `token` answers a refresh. Where the refresh half is a cookie, a
+   * page of another site is answered 403: it would sign its visitors in as somebody of its own (A-66).
+   */
   granted(request: Request, tokens: Tokens): Response
   /** `grant_type=refresh_token`: the next pair. As a form or as JSON. */
   token(request: Request): Promise<Response>
@@ -50,6 +53,12 @@ export function tokenEndpoints(pair: TokenPair, options: TokenEndpointOptions = 
   const guard = crossOriginGuard({ origin, trusted })
   const transport = options.cookie && refreshCookie(options.cookie)
 
+  const foreign = (x: EndpointExchange): boolean => transport !== undefined && !guard(x)
+  const forbidden = (): Response => {
+    pair.tell({ type: 'refused', reason: 'cross-origin' })
+    return respond(problem(403, 'Forbidden', 'This request came from another site.'))
+  }
+
   /** Programs name their token; browsers attach the cookie on their own, and other sites must not make them (A-66). */
   const post =
     (work: Work, may?: (request: Request) => Awaitable<boolean>) =>
@@ -59,10 +68,7 @@ export function tokenEndpoints(pair: TokenPair, options: TokenEndpointOptions = 
         x.set('allow', 'POST')
         return refuse(x, 'invalid_request', 405)
       }
-      if (transport && !guard(x)) {
-        pair.tell({ type: 'refused', reason: 'cross-origin' })
-        return respond(problem(403, 'Forbidden', 'This request came from another site.'))
-      }
+      if (foreign(x)) return forbidden()
       try {
         if (may && !(await may(request))) {
           x.set('www-authenticate', 'Bearer')
@@ -118,7 +124,10 @@ export function tokenEndpoints(pair: TokenPair, options: TokenEndpointOptions = 
   }
 
   return {
-    granted: (request, tokens) => grant(new EndpointExchange(request, origin), tokens),
+    granted(request, tokens) {
+      const x = new EndpointExchange(request, origin)
+      return foreign(x) ? forbidden() : grant(x, tokens)
+    },
     token: post(refresh),
     revoke: post(revoke),
     introspect: post(introspect, mayIntrospect),
