@@ -5,12 +5,14 @@
 import { once } from 'node:events'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
+import { inspect } from 'node:util'
 import MongoStore from 'connect-mongo'
 import express from 'express'
 import expressSession, { type Store as ExpressStore, MemoryStore } from 'express-session'
 import { MongoClient } from 'mongodb'
-import { cookie, generateSecret, opaque, type SessionsOptions, type UserStore } from 'sojourn'
+import { cookie, generateSecret, opaque, type Sessions, type SessionsOptions, type UserStore } from 'sojourn'
 import { fetch as sessionFetch } from 'sojourn/adapter/fetch'
+import { requireUser } from 'sojourn/guard/access'
 import { memory } from 'sojourn/store/memory'
 import { mongodb } from 'sojourn/store/mongodb'
 import { type LegacyOptions, type LegacySession, type LegacyStore, legacy } from 'sojourn/strategy/legacy'
@@ -68,6 +70,11 @@ async function cookieFrom(url: string): Promise<string> {
   const value = /^connect\.sid=([^;]+)/.exec(response.headers.getSetCookie()[0] ?? '')?.[1]
   expect(value).toMatch(/^s%3A/)
   return value!
+}
+
+/** As stores fail: with the id in the message. */
+function fail(sid: string): never {
+  throw new RangeError(`no such shard for ${sid}`)
 }
 
 /** What goes on of an old session. */
@@ -316,6 +323,36 @@ describe('moving', () => {
     expect((await browser.send('/')).status).toBe(503)
     expect(browser.cookies.get('connect.sid')).toBe(value)
     expect(causes.join()).not.toContain(sid)
+  })
+
+  const failing: readonly (readonly [string, LegacyStore['get']])[] = [
+    ['throws', (sid) => fail(sid)],
+    ['rejects', async (sid) => fail(sid)],
+  ]
+  test.each(failing)('A-80, A-154: an old store that %s in place of calling back is no other case', async (_, get) => {
+    const { value } = await world()
+    const [sid] = decodeURIComponent(value).slice(2).split('.') as [string]
+    const app = newApp({ get })
+    let told = ''
+    const handler = sessionFetch(app.sessions, async (request) => {
+      const fault: unknown = await new Promise((done) => done(app.sessions.of(request))).catch((error) => error)
+      told = inspect(fault, { depth: 9 })
+      throw fault
+    })
+    expect((await app.browser(value).at(handler).send('/')).status).toBe(503)
+    expect(told).toContain('the old store failed: RangeError')
+    expect(told).not.toContain(sid)
+  })
+
+  test('A-75: whoever was nobody is a guest, and a user whose id is no text is nobody’s session', async () => {
+    const { old, value } = await world()
+    const as = (userId: unknown) => newApp(old, { read: () => ({ userId: userId as string, data: { count: 1 } }) })
+    const app = as(null)
+    const rule = requireUser(app.sessions as Sessions<object>)
+    const handler = sessionFetch(app.sessions, async (request) => (await rule.fetch(request)) ?? new Response('in'))
+    expect((await app.browser(value).at(handler).send('/')).status).toBe(401)
+    for (const userId of [42, '', false, {}])
+      await expect(as(userId).browser(value).send('/')).rejects.toThrow(/^legacy: the `userId`/)
   })
 
   test('data that would not come back as it is fails loudly', async () => {

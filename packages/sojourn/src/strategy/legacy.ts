@@ -38,8 +38,8 @@ export interface LegacyStore {
 
 /** What of an old session goes on. */
 export interface Carried {
-  /** Who had signed in. Absent: a guest. */
-  readonly userId?: string | undefined
+  /** Who had signed in: a text that is not empty. Absent, or `null` as a JSON text says it: a guest. */
+  readonly userId?: string | null | undefined
   /** The data, as the app keeps it from now on: plain JSON values. Absent: none. */
   readonly data?: Readonly<Record<string, unknown>> | undefined
   /** Whether the longer timeouts of "remember me" hold, and the cookie outlives the browser. Default `false`. */
@@ -158,7 +158,8 @@ class Legacy implements Strategy {
     if (now >= end) return 'expired'
     const carried = this.#options.read(session)
     if (!carried) return 'ended'
-    const { userId, data = {}, persistent } = carried
+    const { data = {}, persistent } = carried
+    const userId = userOf(carried)
     for (const [key, value] of Object.entries(data)) checkValue('data', key, value)
     if (userId !== undefined && (yield* this.#endedWithAll(userId, id))) return 'ended'
     const { idle } = persistent ? this.#context.remember : this.#context.timeouts
@@ -234,15 +235,19 @@ class Legacy implements Strategy {
 
   #fromOld(sid: string): Promise<LegacySession | undefined> {
     return new Promise((resolve, reject) => {
-      this.#options.from.get(sid, (error, session) => {
-        // What express-session takes for "there is none".
-        if (!error || (error as NodeJS.ErrnoException).code === 'ENOENT')
-          return resolve((session as LegacySession | null) ?? undefined)
-        // Stores put the id, and whole sessions, into their messages: only the kind of failure is passed on.
-        const { name, code } = error as { name?: unknown; code?: unknown }
-        const kind = [name, code].map((word) => String(word ?? '')).filter((word) => /^\w{1,40}$/.test(word))
+      // Stores put the id, and whole sessions, into their messages: only the kind of failure is passed on.
+      const failed = (error: unknown) => {
+        const { name, code } = (error ?? {}) as { name?: unknown; code?: unknown }
+        const kind = [name, code].filter((word) => typeof word === 'string' && /^\w{1,40}$/.test(word))
         reject(new Error(`legacy: the old store failed: ${kind.join(' ') || 'it did not say why'}`))
-      })
+      }
+      const found = (error: unknown, session?: unknown) => {
+        // What express-session takes for "there is none".
+        if (error && (error as NodeJS.ErrnoException).code !== 'ENOENT') return failed(error)
+        resolve((session as LegacySession | null) ?? undefined)
+      }
+      // Some are async functions, whose rejection nobody else would hear.
+      void (async () => this.#options.from.get(sid, found))().catch(failed)
     })
   }
 
@@ -250,6 +255,13 @@ class Legacy implements Strategy {
   #lastDay(now: number): number {
     return now + 400 * 86_400_000
   }
+}
+
+/** Who it is. A `null` that passed for a user would let a guest in, and a number could not be ended by its text. */
+function userOf({ userId }: Carried): string | undefined {
+  if (userId === undefined || userId === null) return undefined
+  if (typeof userId === 'string' && userId !== '') return userId
+  throw new TypeError('legacy: the `userId` that `read` gave is no text, or empty; convert numbers with String()')
 }
 
 /** What `cookie` wrote into the header; `undefined` where that cannot have been. */
