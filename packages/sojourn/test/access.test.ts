@@ -280,6 +280,8 @@ describe('the decision', () => {
     [() => requireRecentLogin(sessions, {} as never), /`within`/],
     [() => requireRecentLogin(sessions, { within: 1000, method: 'two words' }), /`method`/],
     [() => requireRecentLogin(sessions, { within: 1000, acr: ['a"b'] }), /`acr`/],
+    [() => requireRecentLogin(sessions, { within: 1000, acr: [] }), /`acr`.*empty/],
+    [() => requireRecentLogin(sessions, { within: 1000, method: [] }), /`method`.*empty/],
   ])('misuse is a TypeError', (make, why) => {
     expect(make).toThrow(TypeError)
     expect(make).toThrow(why)

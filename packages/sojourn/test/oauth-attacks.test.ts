@@ -656,6 +656,19 @@ test('a GitHub that fails is unavailable, whatever is asked of it', async () => 
   }
 })
 
+test('6.8.4: what was asked for and could not be checked is misuse, and lets nobody in', async () => {
+  const it = await scene()
+  const hub = oauth({ keys: KEY, origin: ORIGIN, providers: { hub: github({ clientId: 'c', clientSecret: 's' }) } })
+  for (const asked of [{ maxAge: 300 }, { acrValues: ['phr'] }])
+    await expect(hub.begin(it.ann.request('/'), 'hub', asked)).rejects.toThrow(/cannot say when/)
+  for (const maxAge of ['300', Number.NaN, -1, 0.5, Number.POSITIVE_INFINITY, null])
+    await expect(it.oauth.begin(it.ann.request('/'), 'a', { maxAge: maxAge as number })).rejects.toThrow(/`maxAge`/)
+  for (const acrValues of ['phr', [], [''], ['a b'], [7]])
+    await expect(it.oauth.begin(it.ann.request('/'), 'a', { acrValues: acrValues as string[] })).rejects.toThrow(
+      /`acrValues`/,
+    )
+})
+
 test('misuse is told when the server starts', () => {
   const providers = { a: oidc({ issuer: 'https://id.example', clientId: 'c', clientSecret: 's' }) }
   const make = (options: Partial<OAuthOptions>) => () => oauth({ keys: KEY, origin: ORIGIN, providers, ...options })

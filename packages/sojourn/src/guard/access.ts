@@ -172,8 +172,11 @@ function redirect(signIn: string, from: string | undefined): Problem {
   return { status: 303, headers: { location: signIn + query, 'cache-control': 'no-store' }, body: '' }
 }
 
-function words(option: string, value: string | readonly string[] = []): readonly string[] {
+function words(option: string, value: string | readonly string[] | undefined): readonly string[] {
+  if (value === undefined) return []
   const all = typeof value === 'string' ? [value] : [...value]
+  // Read from a configuration that lacks it, an empty list would ask for nothing.
+  if (all.length === 0) throw new TypeError(`requireRecentLogin: \`${option}\` is empty; leave it out to ask for none`)
   if (!all.every(isWord))
     throw new TypeError(`requireRecentLogin: \`${option}\` is a word of visible ASCII such as "otp", or a list of such`)
   return all

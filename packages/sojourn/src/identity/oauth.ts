@@ -7,6 +7,7 @@ import { randomText } from '../crypto/random.js'
 import { createKeyring, type Keys } from '../keys.js'
 import { isOwnPath } from '../own-path.js'
 import { type Ask, patience } from '../patience.js'
+import { isWord } from '../proof.js'
 import { memory } from '../store/memory.js'
 import type { Awaitable, Store } from '../types.js'
 import { isLocal } from './oauth-call.js'
@@ -152,7 +153,7 @@ export class OAuth {
   /**
    * Sends the browser to the provider, by a 303: also after a POST (A-113). No store call; one call to the provider in an
    * hour. Refuses what may not begin, and a provider that cannot be reached. Throws a `TypeError` for a step-up at a
-   * provider that cannot say when somebody signed in.
+   * provider that cannot say when somebody signed in, and for what cannot be checked when they come back.
    */
   async begin(request: Request, provider: string, options: BeginOptions = {}): Promise<Response | Refused> {
     const client = this.#clients.get(provider)
@@ -160,8 +161,11 @@ export class OAuth {
     const returnTo = this.#safe(options.returnTo)
     // The name may come from a path that anybody can ask for.
     if (client === undefined) return this.#refuse('no-provider', returnTo)
-    if (intent === 'step-up' && client.settings.who !== undefined)
-      throw new TypeError('oauth.begin: this provider cannot say when its user signed in; step up through another')
+    checkAsked(options)
+    if (client.settings.who !== undefined && (intent === 'step-up' || asksForProof(options)))
+      throw new TypeError(
+        'oauth.begin: this provider cannot say when or how its user signed in; ask another, without `maxAge` and `acrValues` here',
+      )
     if (intent === 'link' && request.method !== 'POST') return this.#refuse('malformed', returnTo)
     if (intent !== 'login' && !this.#mayBegin(intent, session)) return this.#refuse('session', returnTo)
     const { prompt = intent === 'step-up' ? 'login' : undefined, maxAge = intent === 'step-up' ? 0 : undefined } =
@@ -358,6 +362,18 @@ export class OAuth {
 /** Configures sign-in through providers. Throws a `TypeError` for what cannot be right, saying what to do. */
 export function oauth(options: OAuthOptions): OAuth {
   return new OAuth(options)
+}
+
+function asksForProof({ maxAge, acrValues }: BeginOptions): boolean {
+  return maxAge !== undefined || acrValues !== undefined
+}
+
+/** What is compared when they come back: with a text in place of the number, every proof would be fresh. */
+function checkAsked({ maxAge, acrValues }: BeginOptions): void {
+  if (maxAge !== undefined && !(Number.isSafeInteger(maxAge) && maxAge >= 0))
+    throw new TypeError('oauth.begin: `maxAge` is whole seconds, from 0 on')
+  if (acrValues !== undefined && !(Array.isArray(acrValues) && acrValues.length > 0 && acrValues.every(isWord)))
+    throw new TypeError('oauth.begin: `acrValues` is a list of words of visible ASCII, such as ["phr"]')
 }
 
 function checkOrigin(origin: string): string {
