@@ -6,7 +6,7 @@ import { memory } from 'sojourn/store/memory'
 import { describe, expect, test } from 'vitest'
 import { providersAt } from './fixtures/provider.mjs'
 import { VAULT_KEY, WAYS, world } from './fixtures/vault.js'
-import { counted, KEY } from './helpers.js'
+import { counted, gated, KEY } from './helpers.js'
 
 /** A browser whose user has signed in and connected. */
 async function connected(w: Awaited<ReturnType<typeof world>>, userId = 'ada', lifetime?: number, renewable?: boolean) {
@@ -415,6 +415,50 @@ describe('what cannot be right is a TypeError that says what to do', () => {
     expect(value?.text).not.toContain('canary')
     expect([...(w.rows.list() as Iterable<unknown>)]).toEqual([])
   })
+
+  test.each([
+    ['an access token', { accessToken: 'canary\r\nx: y' }],
+    ['an access token beyond ASCII', { accessToken: 'canary…' }],
+    ['an access token of a megabyte', { accessToken: 'canary'.repeat(200_000) }],
+    ['a refresh token', { accessToken: 'new', refreshToken: 'canary\n' }],
+    ['a time', { accessToken: 'new', expiresAt: Number.NaN }],
+  ])(
+    'A-110, A-154: a renewal that brings %s that is none is a provider that failed, and nothing of it is told',
+    async (_, wrong) => {
+      const w = await world('opaque', 'session')
+      const renewing = w.again({
+        providers: { ...providersAt(w.provider.url), refresh: async () => ({ ...w.tokens(), ...wrong }) },
+      })
+      const { browser } = await connected(w, 'ada', 0)
+      const { value } = await browser.visit(async (s) => renewing.fetch(s, 'github', '/user').catch((error) => error))
+      expect(inspect(value)).not.toContain('canary')
+      expect(value).toMatchObject({ kind: 'unavailable' })
+      expect((await browser.visit((s) => w.vault.connections(s))).value).toHaveLength(1)
+    },
+  )
+
+  test.each(['keep', 'fetch'])(
+    'A-82: a store that refuses every write is a fault of %s, and not a loop',
+    async (verb) => {
+      const rows = memory()
+      const w = await world('opaque', 'session', { rows })
+      const { browser } = await connected(w, 'ada', 0)
+      let writes = 0
+      const refusing = gated(rows, async (name, go) => {
+        if (name !== 'set') return go()
+        // Enough to tell that it never ends.
+        if (++writes > 5000) throw new Error('a loop')
+        return false
+      })
+      const other = w.again({ store: refusing })
+      const { value } = await browser.visit((s) =>
+        (verb === 'keep' ? other.keep(s, w.tokens()) : other.fetch(s, 'github', '/user')).catch((error) => error),
+      )
+      expect(writes).toBeLessThan(2000)
+      if (verb === 'keep') expect(value).toMatchObject({ code: 'ERR_STORE' })
+      else expect(value).toMatchObject({ kind: 'unavailable' })
+    },
+  )
 
   test('a token that must be renewed after the headers have left, where the session carries it', async () => {
     const w = await world('sealed', 'carried')

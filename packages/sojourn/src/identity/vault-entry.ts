@@ -41,6 +41,15 @@ export function isUsable({ tokens: { expiresAt } }: Entry, now: number): boolean
   return expiresAt === undefined || now < expiresAt
 }
 
+/** What may stand in a header (RFC 6750, 2.1, and what providers make of it), no longer than servers accept there. */
+const TOKEN = /^[\x21-\x7e]{1,16384}$/
+
+/** Whether tokens can be sent, and run out at a time if they do: also after a renewal, providers break. */
+export function areSendable({ accessToken, refreshToken, expiresAt }: ProviderTokens): boolean {
+  const texts = [accessToken, refreshToken ?? '-'].every((text) => typeof text === 'string' && TOKEN.test(text))
+  return texts && (expiresAt === undefined || Number.isFinite(expiresAt))
+}
+
 /** Seals the entries of one owner. */
 export class Envelope {
   readonly #sealer: Sealer

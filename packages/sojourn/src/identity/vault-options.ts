@@ -6,7 +6,7 @@ import type { Sessions } from '../sessions.js'
 import type { Awaitable, Store } from '../types.js'
 import type { Core } from '../visit.js'
 import type { ProviderTokens } from './oauth-tokens.js'
-import type { Entry } from './vault-entry.js'
+import { areSendable, type Entry } from './vault-entry.js'
 
 /** What a vault asks of the providers. `oauth` offers all of it. */
 export interface VaultProviders {
@@ -71,8 +71,6 @@ export interface Connection {
 }
 
 const NAME = /^[A-Za-z0-9_-]{1,64}$/
-/** What may stand in a header (RFC 6750, 2.1, and what providers make of it), no longer than servers accept there. */
-const TOKEN = /^[\x21-\x7e]{1,16384}$/
 /** Rows are nobody's sessions: users' ids never begin so. */
 export const LABEL = '\u0001vault'
 
@@ -105,11 +103,10 @@ export function checkName(provider: unknown): void {
 
 /** Throws a `TypeError` for what are no tokens of a provider. */
 export function checkTokens(tokens: ProviderTokens): void {
-  const { accessToken, refreshToken, tokenType, sub, issuer, expiresAt } = tokens
+  const { tokenType, sub, issuer } = tokens
   checkName(tokens.provider)
   const texts = [sub, issuer].every((text) => typeof text === 'string')
-  const sendable = [accessToken, refreshToken ?? '-'].every((text) => typeof text === 'string' && TOKEN.test(text))
-  if (!texts || !sendable || tokenType !== 'bearer' || !(expiresAt === undefined || Number.isFinite(expiresAt)))
+  if (!texts || !areSendable(tokens) || tokenType !== 'bearer')
     throw new TypeError('vault.keep: these are no tokens of a provider; give what the sign-in there brought')
 }
 

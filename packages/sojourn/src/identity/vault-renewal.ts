@@ -6,7 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Fault } from '../errors.js'
 import type { ProviderTokens } from './oauth-tokens.js'
-import { type Entry, isDue, isUsable } from './vault-entry.js'
+import { areSendable, type Entry, isDue, isUsable } from './vault-entry.js'
 import type { Row, Shelf } from './vault-shelf.js'
 
 /**
@@ -33,6 +33,8 @@ const REST = 1_000
 const CLOCKS = 60_000
 const FIRST_LOOK = 20
 const SLOWEST_LOOK = 250
+/** Looks at a row. Whoever loses to others so often, and sees none of them, has a store that takes nothing. */
+const ROUNDS = 256
 /** How often the store is asked to take what the provider has already given. */
 const TRIES = 5
 
@@ -67,7 +69,7 @@ export class Renewals {
 
   async #renew(shelf: Shelf, refresh: Refresh, failing: string | undefined): Promise<Renewal> {
     const deadline = performance.now() + WAIT
-    for (let look = FIRST_LOOK; ; ) {
+    for (let look = FIRST_LOOK, rounds = 0; rounds < ROUNDS; rounds++) {
       const row = await shelf.read()
       if (row === undefined) return { kind: 'over', why: 'absent' }
       // Sealed by a process that has a newer key than we have: theirs to renew, and nobody's to drop.
@@ -87,6 +89,7 @@ export class Renewals {
         look = Math.min(look * 2, SLOWEST_LOOK)
       }
     }
+    return { kind: 'unavailable', retryAfter: REST }
   }
 
   /** With the lease. Goes on to the end however long the provider takes; only the waiting is bounded. */
@@ -179,11 +182,15 @@ function holds(until: number | undefined, now: number, length: number): boolean 
   return until !== undefined && until > now && until - now <= length + CLOCKS
 }
 
-/** The new tokens, with what the provider did not repeat. `undefined` where they are somebody else's (OpenID Connect 12.2). */
+/**
+ * The new tokens, with what the provider did not repeat. `undefined` where they are somebody else's (OpenID Connect 12.2),
+ * or could not be sent: an error about a header would tell what is in it.
+ */
 function successor(was: ProviderTokens, now: ProviderTokens): ProviderTokens | undefined {
-  if (typeof now.accessToken !== 'string' || now.accessToken === '') return undefined
   if (now.sub && now.sub !== was.sub) return undefined
   const { expiresAt: _, ...kept } = was
   const given = Object.fromEntries(Object.entries(now).filter(([, value]) => value !== undefined && value !== ''))
-  return { ...kept, ...given, provider: was.provider, sub: was.sub, issuer: was.issuer }
+  const { provider, sub, issuer } = was
+  const next = { ...kept, accessToken: '', ...given, provider, sub, issuer } as ProviderTokens
+  return areSendable(next) ? next : undefined
 }

@@ -2,6 +2,7 @@
  * One entry in a store, changed by compare-and-set: the row of a connection, or, where the session itself carries the
  * tokens, a row that lives for a minute and hands their successor to the requests that come too late to renew them.
  */
+import { Fault } from '../errors.js'
 import type { Ask } from '../patience.js'
 import type { SessionRecord, Store } from '../types.js'
 import type { Entry, Envelope, Kept } from './vault-entry.js'
@@ -39,6 +40,8 @@ export interface ShelfOptions {
   readonly ends: () => number
 }
 
+const ROUNDS = 64
+
 /** The row of a connection. */
 export class StoredShelf implements Shelf {
   readonly id: string
@@ -69,7 +72,10 @@ export class StoredShelf implements Shelf {
 
   /** Puts the entry there, whatever was there before. Two store calls, two more for each that was faster. */
   async put(entry: Entry): Promise<void> {
-    while (!(await this.write(entry, (await this.#get())?.version ?? 0)));
+    for (let round = 0; round < ROUNDS; round++) {
+      if (await this.write(entry, (await this.#get())?.version ?? 0)) return
+    }
+    throw new Fault('ERR_STORE', `vault: others wrote faster ${ROUNDS} times; nothing was kept by this call`)
   }
 
   /** Takes away whatever is there. */
