@@ -1,4 +1,6 @@
 /** Logout tokens: what they end, what is no such token, and the races between a logout and what else happens. */
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { UnsecuredJWT } from 'jose'
 import { createSessions, jwt, opaque, type Session, type Store, sealed, type UserStore } from 'sojourn'
 import { type LogoutReceiver, logoutReceiver } from 'sojourn/identity/logout'
@@ -280,6 +282,32 @@ test('BL-04: what failed half-way is 503, and can be sent again', async () => {
   down = false
   expect((await it.receiver.handler(form(token))).status).toBe(200)
   expect(await userOf(browser)).toBeUndefined()
+})
+
+test('A-93: what rotations leave behind does not grow with their number', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const it = await scene()
+  const listeners: Parameters<App<Shop>['sessions']['on']>[0][] = []
+  it.app.sessions.on = (listener) => {
+    listeners.push(listener)
+    return () => {}
+  }
+  const store: Store = { get: () => undefined, set: () => true, delete: () => true }
+  const receiver = logoutReceiver({ sessions: it.app.sessions, store, oauth: oauthOf(it.a) })
+  const rotations = async (count: number) => {
+    for (let n = 0; n < count; n++) {
+      for (const told of listeners)
+        told({ type: 'rotated', id: `b${n}`, from: `a${n}`, reason: 'rotate', userId: 'u', at: 0 })
+      if (n % 100 === 0) await receiver.settled()
+    }
+    await receiver.settled()
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  const before = await rotations(2000)
+  const after = await rotations(40_000)
+  expect((after - before) / 40_000).toBeLessThan(16)
 })
 
 test('a provider whose keys cannot be had: 503, and nothing ends', async () => {

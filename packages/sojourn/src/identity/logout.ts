@@ -44,7 +44,7 @@ export class LogoutReceiver {
   readonly #issuers: readonly (LogoutIssuer & { keys?: RemoteJwks })[]
   readonly #clock: () => number
   readonly #unwatch: () => void
-  #following: Promise<unknown> = Promise.resolve()
+  #following: Promise<void> = Promise.resolve()
 
   constructor({ sessions, store, oauth }: LogoutReceiverOptions<object>) {
     const { strategy, context } = Sessions.core(sessions)
@@ -174,7 +174,8 @@ export class LogoutReceiver {
   #follow(event: SessionEvent): void {
     if (event.type !== 'rotated' || event.reason !== 'rotate' || event.userId === undefined) return
     const { from, id } = event
-    this.#following = Promise.all([this.#following, this.#move(from, id)])
+    // Nothing is passed on: what each one came to would hold on to all before it.
+    this.#following = Promise.all([this.#following, this.#move(from, id)]).then(() => {})
   }
 
   async #move(from: string, to: string, tries = 3): Promise<void> {
