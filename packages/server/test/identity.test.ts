@@ -28,6 +28,17 @@ describe('the configuration of providers', () => {
     ['a third of a provider', { ...origin, ...oidc, OIDC_CLIENT_ID: '' }, 'OIDC_CLIENT_ID: is not set'],
     ['a plain issuer', { ...origin, ...oidc, OIDC_ISSUER: 'http://id.staff.example' }, 'OIDC_ISSUER: '],
     ['a GitHub that is no URL', { ...origin, ...github, GITHUB_URL: 'github' }, 'GITHUB_URL: '],
+    ['a password in a URL', { ...origin, ...github, GITHUB_URL: `http://me:${SECRET}@hub.example` }, 'GITHUB_URL: '],
+    [
+      'a password in an issuer',
+      { ...origin, ...oidc, OIDC_ISSUER: `https://me:${SECRET}@id.example` },
+      'OIDC_ISSUER: ',
+    ],
+    [
+      'an issuer with a query',
+      { ...origin, ...oidc, OIDC_ISSUER: `https://id.example/?key=${SECRET}` },
+      'OIDC_ISSUER: ',
+    ],
   ])('%s is refused, by its name, and no secret is repeated', (_, env, message) => {
     const refused = () => readConfig({}, env)
     expect(refused).toThrow(message)

@@ -35,7 +35,7 @@ export function readProviders(env: Env, problems: string[]): ProvidersConfig | u
   const oidc = provider(env, 'OIDC', ['OIDC_ISSUER', 'OIDC_CLIENT_ID', 'OIDC_CLIENT_SECRET'], problems)
   for (const name of ['GITHUB_URL', 'OIDC_ISSUER']) {
     const wrong = env[name] ? wrongUrl(env[name]) : undefined
-    if (wrong) problems.push(`${name}: ${JSON.stringify(env[name])} ${wrong}`)
+    if (wrong) problems.push(`${name}: ${wrong}`)
   }
   if (github === undefined && oidc === undefined) return undefined
   return {
@@ -82,9 +82,12 @@ function provider(
   return { clientId: env[`${prefix}_CLIENT_ID`]!, clientSecret: env[`${prefix}_CLIENT_SECRET`]! }
 }
 
+/** Not repeated: people put secrets into URLs. */
 function wrongUrl(text: string): string | undefined {
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url === undefined) return 'is not a URL; write https:// and the host'
+  if (url.username !== '' || url.password !== '' || url.search !== '' || url.hash !== '')
+    return 'holds a user, a query or a fragment; write https:// and the host'
   const local = ['localhost', '127.0.0.1', '[::1]'].includes(url.hostname)
   if (url.protocol === 'https:' || (url.protocol === 'http:' && local)) return undefined
   return 'is not HTTPS, so anybody on the way could sign in as anybody; write https://'
