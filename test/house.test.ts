@@ -64,8 +64,9 @@ const BUILDS_ON: Record<string, readonly string[]> = {
   // What it reads elsewhere it writes down as the codec would.
   'strategy/legacy': ['codec'],
   'token/endpoints': ['guard/csrf', 'transport/cookie'],
-  // A sign-in that is under way is in a cookie, that it came back is marked in a store; a logout is a token's word.
-  'identity/oauth': ['store/memory'],
+  // A sign-in that is under way is in a cookie, that it came back is marked in a store; a logout is a token's word; the
+  // proof that is asked of a provider is what a session's can be.
+  'identity/oauth': ['store/memory', 'proof'],
   'identity/oauth-transaction': ['cookies'],
   'identity/oauth-complete': ['identity/oauth', 'proof'],
   'identity/logout': ['sessions', 'token/jws', 'token/remote-jwks', 'token/request'],
