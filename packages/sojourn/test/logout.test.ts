@@ -1,4 +1,5 @@
 /** Logout tokens: what they end, what is no such token, and the races between a logout and what else happens. */
+import type { ServerResponse } from 'node:http'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { UnsecuredJWT } from 'jose'
@@ -317,6 +318,26 @@ test('a provider whose keys cannot be had: 503, and nothing ends', async () => {
   const token = await it.a.sign('logout+jwt', claimsOf(it.a, { sid: 'sid 1' }))
   expect((await it.receiver.handler(form(token))).status).toBe(503)
   expect(await userOf(browser)).toBe('ann')
+})
+
+test('BL-01: keys that a provider has moved are looked for where its metadata says, without a restart', async () => {
+  const it = await scene()
+  let ahead = 0
+  const providers = { a: oidc(it.a) }
+  const known = oauth({ keys: KEY, origin: 'https://shop.example', providers, clock: () => Date.now() + ahead })
+  const receiver = logoutReceiver({ sessions: it.app.sessions, store: it.store, oauth: known })
+  const browser = await signedIn({ ...it, receiver }, 'ann', 'sid 1')
+  const token = await it.a.sign('logout+jwt', claimsOf(it.a, { sid: 'sid 1' }))
+  const moved = (response: ServerResponse) => {
+    response.writeHead(200, { 'content-type': 'application/json' })
+    response.end(JSON.stringify({ keys: [it.a.jwk] }))
+  }
+  Object.assign(it.a.bent.answers, { '/jwks': (response: ServerResponse) => response.destroy(), '/moved': moved })
+  expect((await receiver.handler(form(token))).status).toBe(503)
+  it.a.bent.metadata = { jwks_uri: `${it.a.issuer}/moved` }
+  ahead = 3_700_000
+  expect((await receiver.handler(form(token))).status).toBe(200)
+  expect(await userOf(browser)).toBeUndefined()
 })
 
 test('what cannot be noted is not signed in', async () => {

@@ -36,12 +36,15 @@ export interface SignedIn {
   readonly claims: Readonly<Record<string, unknown>>
 }
 
+/** A provider, and the keys that were found at `keysAt`. */
+type KnownIssuer = LogoutIssuer & { keys?: RemoteJwks; keysAt?: string }
+
 /** Receives logouts, and knows what they end. */
 export class LogoutReceiver {
   readonly #end: (id: string) => Awaitable<boolean>
   readonly #endAll: (userId: string) => Awaitable<number>
   readonly #index: LogoutIndex
-  readonly #issuers: readonly (LogoutIssuer & { keys?: RemoteJwks })[]
+  readonly #issuers: readonly KnownIssuer[]
   readonly #clock: () => number
   readonly #unwatch: () => void
   #following: Promise<void> = Promise.resolve()
@@ -120,16 +123,18 @@ export class LogoutReceiver {
     this.#unwatch()
   }
 
-  async #read(token: string, parties: LogoutIssuer & { keys?: RemoteJwks }): Promise<LogoutNotice | undefined> {
-    if (parties.keys === undefined) {
-      const url = await parties.keysUrl()
-      if (url === undefined)
-        throw new Fault(
-          'ERR_STORE',
-          'logout: the provider cannot be reached, so that its word can be neither believed nor refused',
-        )
-      parties.keys ??= remoteJwks(url, { clock: this.#clock })
+  async #read(token: string, parties: KnownIssuer): Promise<LogoutNotice | undefined> {
+    const url = await parties.keysUrl()
+    // Asked each time, and known for an hour: providers move their keys.
+    if (url !== undefined && url !== parties.keysAt) {
+      parties.keys = remoteJwks(url, { clock: this.#clock })
+      parties.keysAt = url
     }
+    if (parties.keys === undefined)
+      throw new Fault(
+        'ERR_STORE',
+        'logout: the provider cannot be reached, so that its word can be neither believed nor refused',
+      )
     const keys = await parties.keys.keysFor(namedKey(token))
     return readLogoutToken(token, keys, parties, this.#clock())
   }
