@@ -11,7 +11,7 @@ import { providePrograms } from './debian.mjs'
 import { OTHER, otherNode } from './other-node.mjs'
 import { build, checkNode, install, root, run, say } from './setup.mjs'
 
-const STORE_SUITES = ['packages/sojourn/test/store-']
+const STORE_SUITES = ['memory', 'sqlite', 'file', 'suite'].map((name) => `packages/sojourn/test/store-${name}`)
 
 const patterns = process.argv.slice(2)
 const total = { passed: 0, failed: 0, skipped: 0 }

@@ -36,7 +36,13 @@ export function useBrowser(): OpenTab {
 
   return async (url, options = {}) => {
     const context = await browser!.newContext({ baseURL: url, javaScriptEnabled: false, ...options })
-    context.setDefaultTimeout(5_000)
+    // Some machines that test are busy.
+    context.setDefaultTimeout(15_000)
+    // What a page asks of other sites (a provider's, its fonts) is not waited for: a name may take long to be looked up.
+    await context.route(
+      ({ hostname }) => !/^(?:|127\.0\.0\.1|\[::1\]|(?:.*\.)?localhost)$/.test(hostname),
+      (route) => route.abort(),
+    )
     const page = await context.newPage()
     const complaints: string[] = []
     page.on('console', (message) => complaints.push(message.text()))

@@ -15,13 +15,6 @@ describe.each(['opaque', 'sealed'] as const)('%s sessions', (strategy) => {
 
   const visitor = async (): Promise<{ page: Page; complaints: string[] }> => {
     const tab = await open(run.origin)
-    const context = tab.page.context()
-    context.setDefaultTimeout(15_000)
-    // The provider's pages ask for fonts of another site, for which a page waits as long as its name is looked up.
-    await context.route(
-      ({ hostname }) => !['localhost', '127.0.0.1'].includes(hostname),
-      (route) => route.abort(),
-    )
     run.overhear(tab.page)
     return tab
   }
