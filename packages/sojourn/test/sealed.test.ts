@@ -1,8 +1,10 @@
+import crypto from 'node:crypto'
+import { syncBuiltinESMExports } from 'node:module'
 import { acceptNoRevocation, generateSecret, type SealedOptions, sealed } from 'sojourn'
 import { memory } from 'sojourn/store/memory'
 import { manualClock } from 'sojourn/testing/clock'
 import { revocations } from 'sojourn/token/revocation'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { gated } from './helpers.js'
 import { Client } from './jar.js'
 import { place, type View } from './journey.js'
@@ -54,6 +56,31 @@ describe('sealed sessions', () => {
     }
     app.clock.advance(20 * MINUTE)
     expect(await client.get<View>('/')).toMatchObject({ refused: 'expired' })
+  })
+
+  test('are opened a few times at most, however many come in turn', async () => {
+    const app = sealedPlace({ revocations: acceptNoRevocation })
+    const clients = Array.from({ length: 1000 }, () => new Client(app.handler))
+    for (const client of clients) await client.send('/add')
+    let opened = 0
+    const { createDecipheriv } = crypto
+    onTestFinished(() => {
+      crypto.createDecipheriv = createDecipheriv
+      syncBuiltinESMExports()
+    })
+    crypto.createDecipheriv = ((...args: Parameters<typeof createDecipheriv>) => {
+      opened++
+      return createDecipheriv(...args)
+    }) as typeof createDecipheriv
+    syncBuiltinESMExports()
+    const round = async () => {
+      opened = 0
+      for (const client of clients) await client.get('/')
+      return opened
+    }
+    expect(await round()).toBe(1000)
+    for (let n = 0; n < 4; n++) await round()
+    expect(await round()).toBeLessThan(20)
   })
 
   test('slide at most once in a tenth of the idle timeout', async () => {

@@ -11,7 +11,7 @@
 
 /** Characters that one generation remembers. */
 const GENERATION = 2_000_000
-/** Texts that are noted as seen once: a later one takes the place of an earlier. A power of two. */
+/** Places for texts that were seen once: a later one takes the place of an earlier. A power of two. */
 const NOTED = 8192
 /** Characters that make the number: in what we sign or seal, any few tell it apart. */
 const SAMPLES = 32
@@ -27,6 +27,7 @@ export class Recent<T> {
   #old = new Map<number, Entry<T>>()
   #size = 0
   readonly #noted = new Int32Array(NOTED)
+  #other = false
 
   get(text: string): T | undefined {
     const mark = markOf(text)
@@ -40,9 +41,13 @@ export class Recent<T> {
 
   set(text: string, value: T): void {
     const mark = markOf(text)
-    const at = mark & (NOTED - 1)
-    if (this.#noted[at] === mark) this.#keep(mark, { text, value })
-    else this.#noted[at] = mark
+    const noted = this.#noted
+    const one = mark & (NOTED - 1)
+    const other = (mark >>> 16) & (NOTED - 1)
+    if (noted[one] === mark || noted[other] === mark) return this.#keep(mark, { text, value })
+    // Now here, now there: two that share a place and come in turn would otherwise push each other out for ever.
+    this.#other = !this.#other
+    noted[this.#other ? other : one] = mark
   }
 
   #keep(mark: number, entry: Entry<T>): void {
