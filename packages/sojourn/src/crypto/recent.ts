@@ -44,10 +44,12 @@ export class Recent<T> {
     const noted = this.#noted
     const one = mark & (NOTED - 1)
     const other = (mark >>> 16) & (NOTED - 1)
-    if (noted[one] === mark || noted[other] === mark) return this.#keep(mark, { text, value })
-    // Now here, now there: two that share a place and come in turn would otherwise push each other out for ever.
-    this.#other = !this.#other
-    noted[this.#other ? other : one] = mark
+    if (noted[one] === mark || noted[other] === mark) this.#keep(mark, { text, value })
+    else {
+      // Now here, now there: two that share a place and come in turn would otherwise push each other out for ever.
+      this.#other = !this.#other
+      noted[this.#other ? other : one] = mark
+    }
   }
 
   #keep(mark: number, entry: Entry<T>): void {
