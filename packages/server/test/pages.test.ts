@@ -1,6 +1,6 @@
 /** The pages as a visitor meets them: in a real browser, without JavaScript. */
 import { readFileSync } from 'node:fs'
-import type { Page } from 'playwright-core'
+import type { Locator, Page } from 'playwright-core'
 import { describe, expect, test } from 'vitest'
 import { useBrowser } from './browser.js'
 import { PASSWORD, started } from './started.js'
@@ -21,7 +21,10 @@ interface Looks {
 
 const LOOKS = readFileSync(new URL('looks.js', import.meta.url), 'utf8')
 
-const add = (page: Page, name: string) => page.getByRole('button', { name: `Add to cart ${name}` }).click()
+/** Presses what leads to another page, and waits for all of that: a page is there before its style sheet is. */
+const press = (what: Locator) => Promise.all([what.page().waitForEvent('load'), what.click()])
+
+const add = (page: Page, name: string) => press(page.getByRole('button', { name: `Add to cart ${name}` }))
 const nav = (page: Page) => page.getByRole('navigation', { name: 'Main' })
 const notice = (page: Page) => page.getByRole('status').innerText()
 const heading = (page: Page) => page.getByRole('heading', { level: 1 }).innerText()
@@ -29,7 +32,7 @@ const heading = (page: Page) => page.getByRole('heading', { level: 1 }).innerTex
 /** Fills the form in the middle of the page by its labels, and sends it. */
 async function send(page: Page, fields: Record<string, string>, button: string): Promise<void> {
   for (const [label, value] of Object.entries(fields)) await page.getByLabel(label, { exact: true }).fill(value)
-  await page.getByRole('main').getByRole('button', { name: button, exact: true }).click()
+  await press(page.getByRole('main').getByRole('button', { name: button, exact: true }))
 }
 
 const signIn = async (page: Page, password = PASSWORD) => {
@@ -82,7 +85,7 @@ describe('with a browser', () => {
     expect(await devices.nth(1).innerText()).toContain('Firefox on Windows')
     expect(await devices.nth(1).innerText()).toContain('127.0.0.1')
     expect(await devices.nth(1).innerText()).not.toContain('This device')
-    await devices.nth(1).getByRole('button', { name: 'End' }).click()
+    await press(devices.nth(1).getByRole('button', { name: 'End' }))
     expect(await notice(home)).toBe('That device is signed out.')
     expect(await devices.count()).toBe(1)
     await office.reload()
@@ -100,9 +103,9 @@ describe('with a browser', () => {
     expect(await heading(office)).toBe('Things for a longer stay')
 
     await home.goto('/devices')
-    await home.getByRole('button', { name: 'End all others' }).click()
+    await press(home.getByRole('button', { name: 'End all others' }))
     expect(await notice(home)).toBe('1 other device is signed out.')
-    await nav(home).getByRole('button', { name: 'Sign out' }).click()
+    await press(nav(home).getByRole('button', { name: 'Sign out' }))
     expect(await notice(home)).toBe('You are signed out.')
     await home.goto('/account')
     expect(await heading(home)).toBe('Sign in')
@@ -138,7 +141,7 @@ describe('with a browser', () => {
     const expires = async () => (await page.context().cookies()).map((cookie) => cookie.expires > 0)
     await signIn(page)
     expect(await expires()).toEqual([false])
-    await nav(page).getByRole('button', { name: 'Sign out' }).click()
+    await press(nav(page).getByRole('button', { name: 'Sign out' }))
     await page.getByLabel('Keep me signed in on this device').check()
     await send(page, { Username: 'marguerite', Password: PASSWORD }, 'Sign in')
     expect(await expires()).toEqual([true])
