@@ -8,7 +8,6 @@
  *   npm run bench:ending -- --write-docs    the table into docs/benchmarks.md as well
  */
 import { parseArgs } from 'node:util'
-import { writeDocs } from './docs.mjs'
 import { install } from './install.mjs'
 
 const { values: flags } = parseArgs({
@@ -19,8 +18,8 @@ const samples = flags.quick ? 100 : 1000
 install()
 // Not before: these need what the installation brings.
 const { engines, noEngine, startEngines, stopEngines } = await import('./engines.mjs')
+const { boundTable } = await import('./revocation/table.mjs')
 const { trial } = await import('./revocation/trial.mjs')
-const { quantile } = await import('./statistics.mjs')
 
 /** What `cached` allows a store that pushes, and one that does not, milliseconds. */
 const [PUSH, PULL] = [5_000, 1_000]
@@ -35,37 +34,20 @@ const rows = [
   { what: `${what}, \`cached\`, no push`, engine, store, within: PULL, copies: 'polled' },
 ])
 
-/** Clocks count whole milliseconds, and a request is on its way for a moment before it is judged. */
-const TOLERANCE = 1
-
-const table = []
-const print = (cells) => {
-  table.push(`| ${cells.join(' | ')} |`)
-  console.log(table.at(-1))
-}
-print(['store', 'bound, ms', 'sessions', 'median, ms', 'p99, ms', 'worst, ms', 'last honoured, ms', ''])
-print(['---', ...Array.from({ length: 6 }, () => '--:'), '---'])
-let broken = 0
+const table = boundTable('store', 'sessions')
 try {
   for (const row of rows) {
     const reason = row.engine && noEngine(row.engine)
     if (reason) {
-      print([row.what, row.within, '', '', '', '', '', `not measured: ${reason}`])
+      table.absent(row.what, row.within, reason)
       continue
     }
     await startEngines(row.engine ? [row.engine] : [])
     await engines.get(row.engine)?.empty()
-    const measured = await trial({ ...row, samples })
-    const refused = measured.map((session) => session.refused)
-    const last = Math.max(...measured.map((session) => session.honoured))
-    const kept = last <= (row.within === 0 ? 0 : row.within + TOLERANCE)
-    if (!kept) broken++
-    const figures = [quantile(refused, 0.5), quantile(refused, 0.99), Math.max(...refused), last]
-    const bound = row.within === 0 ? 'at once' : row.within
-    print([row.what, bound, measured.length, ...figures.map((ms) => ms.toFixed(1)), kept ? 'kept' : '**BROKEN**'])
+    table.row(row.what, row.within, await trial({ ...row, samples }))
   }
 } finally {
   await stopEngines()
 }
-if (flags['write-docs']) writeDocs('ending', `Node ${process.versions.node}.\n\n${table.join('\n')}`)
-process.exitCode = broken > 0 ? 1 : 0
+if (flags['write-docs']) table.write('ending')
+process.exitCode = table.broken ? 1 : 0

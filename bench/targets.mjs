@@ -1,4 +1,4 @@
-/** What the library promises of its speed, on Node 20; `npm run bench -- --check` holds it to that. */
+/** What the library promises of the speed of a read, on Node 20; `npm run bench -- --check` holds it to that. */
 
 /** The contenders that the targets speak of. */
 export const needed = [

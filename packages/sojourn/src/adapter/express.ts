@@ -9,6 +9,8 @@ interface ExpressRequest extends IncomingMessage {
   readonly originalUrl?: string
   readonly secure?: boolean
   readonly ip?: string | undefined
+  /** Its response, and that has `req`. */
+  res?: unknown
 }
 
 /** An Express middleware. */
@@ -20,8 +22,26 @@ export type ExpressMiddleware = (req: IncomingMessage, res: ServerResponse, next
  */
 export function express<Data extends object>(sessions: Sessions<Data>): ExpressMiddleware {
   return (req, res, next) => {
+    if (FORGETFUL) remember(req, res)
     if (enter(sessions, new ExpressExchange(req, res, NOBODY), req, res)) next()
   }
+}
+
+/** Whether V8 is older than what Node 24 has, which looks properties up anew on each object whose prototype was changed. */
+const FORGETFUL = Number.parseInt(process.versions.node, 10) < 24
+
+/**
+ * Express changes the prototype of each request and response. An older V8 gives such an object a layout that no other one
+ * shares as soon as it gets a property, so that nothing it has learned of one holds for the next, and every look costs
+ * a microsecond, ours and Express's own. An object that lost a property is a table, and all tables share one layout:
+ * the two that Express has linked are parted and linked again, and an app with sessions is faster than one without.
+ */
+function remember(req: ExpressRequest, res: { req?: unknown }): void {
+  if (req.res !== res || res.req !== req) return
+  delete req.res
+  req.res = res
+  delete res.req
+  res.req = req
 }
 
 /** Proxies are Express's affair. */
