@@ -8,6 +8,7 @@
  * decides for all.
  */
 import { isPromise } from './awaitable.js'
+import { Deadlines } from './deadlines.js'
 import { Fault } from './errors.js'
 import type { Awaitable } from './types.js'
 
@@ -33,6 +34,7 @@ export function isLate(fault: unknown): boolean {
 
 /** The patience with one store. */
 export function patience(): Ask {
+  const deadlines = new Deadlines(DEADLINE)
   let calls = 0
   /** The latest call that was begun when a failure was counted: those up to it were under way beside it. */
   let counted = 0
@@ -45,9 +47,9 @@ export function patience(): Ask {
     failures = 0
   }
 
-  const failed = (begun: number, probe: boolean, cause: unknown): never => {
+  const failed = (begun: number, probe: boolean, cause: unknown): Fault => {
     if (probe) probing = false
-    if (cause instanceof Fault) throw cause
+    if (cause instanceof Fault) return cause
     const opened = failures >= FAILURES
     if (begun > counted || cause instanceof Late) {
       failures++
@@ -55,15 +57,23 @@ export function patience(): Ask {
     }
     // What was asked before it opened says nothing new, and must not keep it open.
     if (failures >= FAILURES && (probe || !opened)) restUntil = performance.now() + REST
-    throw new Fault('ERR_STORE', 'the session store failed; nobody was logged out', { cause })
+    return new Fault('ERR_STORE', 'the session store failed; nobody was logged out', { cause })
   }
 
-  const inTime = <T>(answer: Promise<T>): Promise<T> =>
+  const inTime = <T>(answer: Promise<T>, begun: number, probe: boolean): Promise<T> =>
     new Promise((resolve, reject) => {
-      const late = () => reject(new Late(`no answer within ${DEADLINE} ms`))
-      // When it was this process that paused, what has come meanwhile is heard first.
-      const timer = setTimeout(() => setImmediate(late), DEADLINE)
-      answer.then(resolve, reject).finally(() => clearTimeout(timer))
+      const late = () => reject(failed(begun, probe, new Late(`no answer within ${DEADLINE} ms`)))
+      const waiting = deadlines.begin(late)
+      answer.then(
+        (value) => {
+          if (!deadlines.end(waiting)) return
+          succeeded(probe)
+          resolve(value)
+        },
+        (cause) => {
+          if (deadlines.end(waiting)) reject(failed(begun, probe, cause))
+        },
+      )
     })
 
   return (call) => {
@@ -78,18 +88,10 @@ export function patience(): Ask {
     try {
       answer = call()
     } catch (cause) {
-      return failed(begun, probe, cause)
+      throw failed(begun, probe, cause)
     }
-    if (!isPromise(answer)) {
-      succeeded(probe)
-      return answer
-    }
-    return inTime(answer).then(
-      (value) => {
-        succeeded(probe)
-        return value
-      },
-      (cause) => failed(begun, probe, cause),
-    )
+    if (isPromise(answer)) return inTime(answer, begun, probe)
+    succeeded(probe)
+    return answer
   }
 }
