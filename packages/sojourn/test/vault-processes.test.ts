@@ -74,8 +74,8 @@ test('kill -9 of whoever holds the lease: it runs out, and the others go on with
   const began = performance.now()
   expect(await answers(others)).toEqual(Array(10).fill('answer'))
   // It was waited for, and not for ever.
-  expect(performance.now() - began).toBeGreaterThan(5_000)
-  expect(performance.now() - began).toBeLessThan(12_000)
+  expect(performance.now() - began).toBeGreaterThan(15_000)
+  expect(performance.now() - began).toBeLessThan(23_000)
   expect(provider.state.refreshes).toBe(2)
   expect(await vault.fetch('ada', 'github', '/user')).toMatchObject({ kind: 'answer' })
 })
@@ -94,24 +94,4 @@ test('kill -9 between the provider’s answer and the store: the grant is lost, 
   provider.state.mode = 'well'
   expect(await vault.fetch('ada', 'github', '/user')).toEqual({ kind: 'reconnect', provider: 'github', why: 'revoked' })
   expect(await vault.connections('ada')).toEqual([])
-})
-
-test('a provider that answers later than anybody waits: what it gave is kept all the same', {
-  timeout: 40_000,
-}, async () => {
-  const { provider, again, tokens } = await shared()
-  const slow = again({
-    providers: {
-      apiOf: () => [`${provider.url}/api`],
-      revoke: async () => true,
-      async refresh() {
-        await pause(6_000)
-        provider.state.refresh.set(tokens.refreshToken!, 'used')
-        return { ...tokens, ...provider.grant() }
-      },
-    },
-  })
-  expect(await slow.fetch('ada', 'github', '/user')).toMatchObject({ kind: 'unavailable' })
-  expect(await again().fetch('ada', 'github', '/user')).toMatchObject({ kind: 'answer' })
-  expect(provider.state.refreshes).toBe(0)
 })

@@ -11,9 +11,11 @@ export interface CallInit {
   readonly method?: string
   readonly headers?: Record<string, string>
   readonly body?: unknown
+  /** When it is given up, in place of the usual limit of time. */
+  readonly signal?: AbortSignal | undefined
 }
 
-/** Milliseconds that one call may take, its body included. */
+/** Milliseconds that one call may take, its body included, where nothing else is said. */
 const DEADLINE = 5_000
 const MOST_BYTES = 262_144
 const LOCAL = new Set(['localhost', '127.0.0.1', '[::1]'])
@@ -55,14 +57,14 @@ function isPublicName(hostname: string): boolean {
 
 /** Calls to a provider at `home`. */
 export function calls(home: URL): Call {
-  return async (url, { method = 'GET', headers = {}, body } = {}) => {
+  return async (url, { method = 'GET', headers = {}, body, signal = AbortSignal.timeout(DEADLINE) } = {}) => {
     if (!isPlausible(url, home)) throw new Error('the provider named a place that is not called')
     const response = await fetch(url, {
       method,
       headers,
       ...(body === undefined || body === null ? {} : { body: body as string }),
       redirect: 'manual',
-      signal: AbortSignal.timeout(DEADLINE),
+      signal,
     })
     const bytes = await bounded(response)
     // These have no body, by their definition.

@@ -7,7 +7,7 @@ import type * as oauth4webapi from 'oauth4webapi'
 import { type Call, calls, isPlausible } from './oauth-call.js'
 import { type Profile, type ProviderSettings, profileOf } from './oauth-providers.js'
 import { type OAuthRefusal, refusalOf } from './oauth-refusal.js'
-import { type ProviderTokens, providerTokens } from './oauth-tokens.js'
+import { LONGEST_RENEWAL, type ProviderTokens, providerTokens } from './oauth-tokens.js'
 
 type Library = typeof oauth4webapi
 type Server = oauth4webapi.AuthorizationServer
@@ -42,7 +42,7 @@ export interface Found {
 
 type CallOptions = Pick<
   oauth4webapi.HttpRequestOptions<'GET' | 'POST', URLSearchParams>,
-  typeof oauth4webapi.allowInsecureRequests
+  typeof oauth4webapi.allowInsecureRequests | 'signal'
 >
 
 /** How long metadata is used without asking again, milliseconds. */
@@ -151,13 +151,14 @@ export class Client {
     })
   }
 
-  /** New tokens for a refresh token; `denied` where the grant is over. One call. */
+  /** New tokens for a refresh token; `denied` where the grant is over. One call, and `LONGEST_RENEWAL` for all there is. */
   refresh(refreshToken: string, owner: { sub: string } | undefined): Promise<ProviderTokens | OAuthRefusal> {
+    const signal = AbortSignal.timeout(LONGEST_RENEWAL)
     return this.#guarded<ProviderTokens | OAuthRefusal>(async (library) => {
       const server = await this.#metadata(library)
       const client = this.#client(library)
       const authentication = this.#authentication(library, server)
-      const options = this.#options(library)
+      const options = this.#options(library, signal)
       const answer = await library.refreshTokenGrantRequest(server, client, authentication, refreshToken, options)
       const refused = await errorIn(answer)
       if (refused) return refused === 'forged' ? 'denied' : refused
@@ -256,9 +257,10 @@ export class Client {
     return (post ? library.ClientSecretPost : library.ClientSecretBasic)(this.settings.clientSecret)
   }
 
-  #options(library: Library): CallOptions {
+  #options(library: Library, signal?: AbortSignal): CallOptions {
+    const options = { [library.allowInsecureRequests]: this.#local, ...(signal && { signal }) }
     // The library reads no more of a response than a `Response` has.
-    return { [library.allowInsecureRequests]: this.#local, [library.customFetch]: this.#call } as CallOptions
+    return { ...options, [library.customFetch]: this.#call } as CallOptions
   }
 
   async #metadata(library: Library): Promise<Server> {

@@ -22,6 +22,13 @@ export interface ProviderTokens {
   issuer: string
 }
 
+/**
+ * How long the renewal of tokens may take at the provider, milliseconds: everything that is asked for it together. Whoever
+ * asks gives up then and no sooner, as a refresh token that has been used may be void by the time that its answer comes;
+ * whoever keeps the tokens lets nobody else ask until then.
+ */
+export const LONGEST_RENEWAL = 15_000
+
 /** A token endpoint's answer, as far as it matters here (RFC 6749, 5.1). */
 export interface TokenAnswer {
   readonly access_token: string

@@ -14,7 +14,8 @@ export interface VaultProviders {
   apiOf(provider: string): Awaitable<readonly string[]>
   /**
    * New tokens for a refresh token; or a refusal, which is a word: `unavailable`, `misconfigured` and `unusable` say
-   * nothing of the grant, every other one says that it is over. `sub`: whose tokens they must be.
+   * nothing of the grant, every other one says that it is over. `sub`: whose tokens they must be. Others ask again after
+   * 18 seconds: take no more than 15, and give up no sooner, as the refresh token may be void by then.
    */
   refresh(provider: string, refreshToken: string, sub: string): Promise<ProviderTokens | string>
   /** Gives up the grant at the provider. `true`: it is gone there. */

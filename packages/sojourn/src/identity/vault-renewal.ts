@@ -5,7 +5,7 @@
  */
 import { setTimeout as pause } from 'node:timers/promises'
 import { Fault } from '../errors.js'
-import type { ProviderTokens } from './oauth-tokens.js'
+import { LONGEST_RENEWAL, type ProviderTokens } from './oauth-tokens.js'
 import { areSendable, type Entry, isDue, isUsable } from './vault-entry.js'
 import type { Row, Shelf } from './vault-shelf.js'
 
@@ -23,10 +23,10 @@ export type Renewal =
 
 /** How long the provider is waited for, milliseconds; what it answers later is kept all the same. */
 const PATIENCE = 5_000
-/** A lease runs out then: whoever took it has died, or it would have been given back. */
-const LEASE = 8_000
+/** A lease runs out then: whoever took it has died, or it would have been given back. The difference is for clocks. */
+const LEASE = LONGEST_RENEWAL + 3_000
 /** Waiting for somebody else's renewal ends then: a little after a dead one's lease. */
-const WAIT = 10_000
+export const WAIT: number = LEASE + 2_000
 /** How long a provider that failed is left alone. */
 const REST = 1_000
 /** Clocks of several servers may differ so much. */

@@ -36,7 +36,7 @@ import {
   type VaultProviders,
 } from './vault-options.js'
 import { CarriedPlace, type Place, StoredPlace } from './vault-place.js'
-import { isLeased, Renewals } from './vault-renewal.js'
+import { isLeased, Renewals, WAIT } from './vault-renewal.js'
 import { HandoverShelf, StoredShelf } from './vault-shelf.js'
 
 export type { VaultInit } from './vault-call.js'
@@ -45,8 +45,6 @@ export type { Connection, VaultAnswer, VaultOptions, VaultOwner, VaultProviders 
 const REFERENCE = /^[\w-]{43}$/
 const FOREVER = 8_640_000_000_000_000
 const HANDED_OVER_FOR = 60_000
-/** Longer than a lease lasts. */
-const DISCONNECT_WAIT = 10_000
 const REVOKE_PATIENCE = 5_000
 const ROUNDS = 8
 
@@ -172,7 +170,7 @@ export class Vault<Data extends object> {
 
   async #end(place: Place, provider: string): Promise<'revoked' | 'forgotten' | 'absent'> {
     const shelf = place.shelf()
-    const deadline = performance.now() + DISCONNECT_WAIT
+    const deadline = performance.now() + WAIT
     let ended: 'revoked' | 'forgotten' | 'absent' = 'absent'
     for (let round = 0; shelf && round < ROUNDS; ) {
       const row = await shelf.read()
