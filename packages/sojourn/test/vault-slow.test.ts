@@ -80,3 +80,26 @@ describe.concurrent('a provider that is slow', () => {
     expect(sent).toEqual(['r0'])
   })
 })
+
+test('keys that cannot be had cost nobody the successor; the identity token that they would confirm is left out', async () => {
+  const liar = await startLiar()
+  const now = Math.floor(Date.now() / 1000)
+  const claims = { iss: liar.issuer, aud: liar.clientId, sub: 'ada', iat: now, exp: now + 300 }
+  const sent = rotating(
+    liar,
+    () => 0,
+    () => claims,
+  )
+  liar.bent.answers['/jwks'] = (response) => void response.writeHead(503).end()
+  const { here } = await connected(liar)
+  expect(await here.fetch('ada', 'staff', '/me')).toMatchObject({ kind: 'answer' })
+  expect(await here.idToken('ada', 'staff')).toBeUndefined()
+
+  liar.bent.answers['/jwks'] = (response) => {
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify({ keys: [liar.jwk] }))
+  }
+  liar.bent.answers['/me'] = (response) => void response.writeHead(sent.length > 1 ? 200 : 401).end()
+  expect(await here.fetch('ada', 'staff', '/me')).toMatchObject({ kind: 'answer' })
+  expect(await here.idToken('ada', 'staff')).toMatch(/^ey/)
+  expect(sent).toEqual(['r0', 'r1'])
+})

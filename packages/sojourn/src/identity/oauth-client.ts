@@ -7,7 +7,7 @@ import type * as oauth4webapi from 'oauth4webapi'
 import { type Call, calls, isPlausible } from './oauth-call.js'
 import { type Profile, type ProviderSettings, profileOf } from './oauth-providers.js'
 import { type OAuthRefusal, refusalOf } from './oauth-refusal.js'
-import { LONGEST_RENEWAL, type ProviderTokens, providerTokens } from './oauth-tokens.js'
+import { LONGEST_RENEWAL, type ProviderTokens, providerTokens, type TokenAnswer } from './oauth-tokens.js'
 
 type Library = typeof oauth4webapi
 type Server = oauth4webapi.AuthorizationServer
@@ -165,12 +165,13 @@ export class Client {
       const result = await library.processRefreshTokenResponse(server, client, answer)
       if (result.token_type !== 'bearer') return 'unusable'
       const claims = library.getValidatedIdTokenClaims(result)
-      if (claims) await library.validateApplicationLevelSignature(server, answer, options)
+      const signed = claims && (await this.#isSigned(library, server, answer, options))
       // OpenID Connect Core, 12.2: it is the same user, or it is nobody.
       if (claims && owner && claims.sub !== owner.sub) return 'unusable'
       const sub = claims?.sub ?? owner?.sub ?? ''
       // Where the provider does not rotate it, the old one stays the one.
-      const kept = { ...result, refresh_token: result.refresh_token ?? refreshToken }
+      const { refresh_token: next = refreshToken, id_token: idToken, ...rest } = result
+      const kept = { ...rest, refresh_token: next, id_token: signed ? idToken : undefined }
       return this.#tokens(kept, sub)
     })
   }
@@ -206,6 +207,21 @@ export class Client {
     return this.settings.who === undefined
   }
 
+  /**
+   * Whether an identity token that a renewal brought has its signature. Where the keys cannot be asked for just now it is
+   * left out, and the rest is taken: it came from the token endpoint itself (OpenID Connect Core, 3.1.3.7), and what was
+   * exchanged for it may be void.
+   */
+  async #isSigned(library: Library, server: Server, answer: Response, options: CallOptions): Promise<boolean> {
+    try {
+      await library.validateApplicationLevelSignature(server, answer, options)
+      return true
+    } catch (error) {
+      if (wordFor(error, library) === 'unavailable') return false
+      throw error
+    }
+  }
+
   async #ask(result: oauth4webapi.TokenEndpointResponse): Promise<Found | OAuthRefusal> {
     const asked = await this.settings.who!(this.#call, result.access_token)
     return asked ? this.#found(result, asked.sub, asked.profile, {}) : 'unusable'
@@ -220,7 +236,7 @@ export class Client {
     return { sub, profile, claims, tokens: this.#tokens(result, sub) }
   }
 
-  #tokens(result: oauth4webapi.TokenEndpointResponse, sub: string): ProviderTokens {
+  #tokens(result: TokenAnswer, sub: string): ProviderTokens {
     const owner = { provider: this.#name, issuer: this.settings.issuer, sub }
     return providerTokens(owner, result, this.#clock())
   }
