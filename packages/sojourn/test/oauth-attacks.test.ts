@@ -656,6 +656,33 @@ test('a GitHub that fails is unavailable, whatever is asked of it', async () => 
   }
 })
 
+test('RV-01: the refresh token’s revocation decides; an access token that went with it may be unknown by then', async () => {
+  const it = await scene()
+  it.a.bent.metadata = { revocation_endpoint: `${it.a.issuer}/revoke` }
+  const json = { 'content-type': 'application/json' }
+  const refused: Record<string, [status: number, error: string]> = {}
+  it.a.bent.answers['/revoke'] = async (response: ServerResponse) => {
+    let body = ''
+    for await (const part of response.req) body += part
+    const [status, error] = refused[new URLSearchParams(body).get('token')!] ?? [200, undefined]
+    response.writeHead(status, json).end(JSON.stringify({ error }))
+  }
+  const plain = { provider: 'a', issuer: it.a.issuer, sub: '1', accessToken: 'AT', tokenType: 'bearer' as const }
+  const both = { ...plain, refreshToken: 'RT' }
+  for (const error of ['unsupported_token_type', 'invalid_token', 'invalid_grant']) {
+    Object.assign(refused, { AT: [400, error], RT: undefined })
+    expect(await it.oauth.revoke('a', both)).toBe(true)
+    // Alone it is what was to be revoked.
+    expect(await it.oauth.revoke('a', plain)).not.toBe(true)
+    Object.assign(refused, { AT: undefined, RT: [400, error] })
+    expect(await it.oauth.revoke('a', both)).not.toBe(true)
+  }
+  Object.assign(refused, { AT: [400, 'invalid_client'], RT: undefined })
+  expect(await it.oauth.revoke('a', both)).toBe('misconfigured')
+  Object.assign(refused, { AT: [503, 'server_error'] })
+  expect(await it.oauth.revoke('a', both)).toBe('unavailable')
+})
+
 test('6.8.4: what was asked for and could not be checked is misuse, and lets nobody in', async () => {
   const it = await scene()
   const hub = oauth({ keys: KEY, origin: ORIGIN, providers: { hub: github({ clientId: 'c', clientSecret: 's' }) } })

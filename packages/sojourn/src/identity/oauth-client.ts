@@ -52,6 +52,8 @@ const STALE = 86_400_000
 const RETRY = 60_000
 /** Clocks may differ so much, seconds. */
 const LEEWAY = 30
+/** What a provider may say of an access token whose grant has ended. */
+const GONE = ['unsupported_token_type', 'invalid_token', 'invalid_grant']
 /** The endpoints that metadata may name. */
 const PLACES = [
   ...['authorization_endpoint', 'token_endpoint', 'jwks_uri', 'userinfo_endpoint'],
@@ -176,7 +178,7 @@ export class Client {
     })
   }
 
-  /** Tells the provider to forget tokens; the refresh token where there is one, as the access token goes with it. */
+  /** Tells the provider to forget tokens: the refresh token first, where there is one, as the access token goes with it. */
   revoke({ accessToken, refreshToken }: ProviderTokens): Promise<boolean | OAuthRefusal> {
     return this.#guarded(async (library) => {
       if (this.settings.revoke) return await this.settings.revoke(this.#call, accessToken)
@@ -192,7 +194,13 @@ export class Client {
           this.#options(library),
         )
         if (answer.status === 503) return 'unavailable'
-        await library.processRevocationResponse(answer)
+        try {
+          await library.processRevocationResponse(answer)
+        } catch (error) {
+          // Some do not know the access token any more by then, and others never revoke one (RFC 7009, 2.1, 2.2.1).
+          const gone = error instanceof library.ResponseBodyError && GONE.includes(error.error)
+          if (token === refreshToken || refreshToken === undefined || !gone) throw error
+        }
       }
       return true
     })
