@@ -122,6 +122,13 @@ describe('who may change how they sign in', () => {
     },
   )
 
+  test('a provider that cannot be reached is 503, and when to try again', async () => {
+    const away = readConfig({}, { ...origin, ...oidc, OIDC_ISSUER: 'http://127.0.0.1:1' }).providers!
+    const server = await started({ providers: away, origin: origin.SOJOURN_ORIGIN }, {})
+    const begun = [await server.visitor().get('/oauth/oidc'), await form(await server.user('ada'), '/oauth/oidc/link')]
+    for (const { status, headers } of begun) expect([status, headers.get('retry-after')]).toEqual([503, '5'])
+  })
+
   test('3.5.1: without the form’s token nothing begins; a GET links nothing', async () => {
     const { ada } = await running('opaque')
     const sent = await ada.send('POST', '/oauth/github/link', {

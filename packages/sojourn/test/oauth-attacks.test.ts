@@ -626,23 +626,37 @@ test('a GitHub that fails is unavailable, whatever is asked of it', async () => 
   const { clientId, clientSecret, issuer: url } = hub
   const signIn = oauth({ keys: KEY, origin: ORIGIN, providers: { hub: github({ clientId, clientSecret, url }) } })
   const ann = new Visitor(ORIGIN)
-  const answers = (status: number) => (response: ServerResponse) => void response.writeHead(status).end('{}')
+  const answers =
+    (status: number, headers = {}) =>
+    (response: ServerResponse) =>
+      void response.writeHead(status, headers).end('{}')
   const token = (response: ServerResponse) => {
     response.writeHead(200, { 'content-type': 'application/json' })
     response.end('{"access_token":"canary-access","token_type":"bearer","scope":"repo,user"}')
   }
   Object.assign(hub.bent.answers, { '/login/oauth/access_token': token })
-  const cases: [number, string][] = [
+  const cases: [status: number, refused: string, headers?: Record<string, string>][] = [
     [502, 'unavailable'],
+    [429, 'unavailable'],
+    [403, 'unavailable', { 'retry-after': '60' }],
+    [403, 'unavailable', { 'x-ratelimit-remaining': '0' }],
+    [403, 'unusable', { 'x-ratelimit-remaining': '12' }],
     [401, 'unusable'],
     [200, 'unusable'],
   ]
-  for (const [status, refused] of cases) {
-    Object.assign(hub.bent.answers, { '/api/v3/user': answers(status) })
+  for (const [status, refused, headers] of cases) {
+    Object.assign(hub.bent.answers, { '/api/v3/user': answers(status, headers) })
     const back = hub.agree(await ann.begin(signIn, 'hub'))
     back.searchParams.delete('iss')
     expect(word(await ann.callback(signIn, back))).toBe(refused)
   }
+  Object.assign(hub.bent.answers, { '/api/v3/user': answers(429, { 'retry-after': '60' }) })
+  const limited = hub.agree(await ann.begin(signIn, 'hub'))
+  limited.searchParams.delete('iss')
+  const { value: said } = await shop()
+    .browser()
+    .visit((session) => signIn.complete(ann.request(limited), session, { account: () => 'ann' }))
+  expect([said!.status, said!.headers.get('retry-after')]).toEqual([503, '5'])
   const owner = { provider: 'hub', issuer: url, sub: '1', accessToken: 'canary-access', tokenType: 'bearer' as const }
   const revoked: [number, unknown][] = [
     [503, 'unavailable'],

@@ -16,7 +16,7 @@ export function providers(app: Hono, services: Services, identity: IdentityServi
       // A provider that knows its user may ask them nothing, so that another site's link would sign them in by itself.
       if (c.req.header('sec-fetch-site') === 'cross-site') return c.redirect('/login', 303)
       const begun = await identity.begin(visit, c.req.raw, c.req.param('provider')!, ownPath(c.req.query('next')))
-      return begun instanceof Response ? begun : refused(c, services, visit)(begun.status, begun.says)
+      return begun instanceof Response ? begun : refused(c, services, visit)(begun.status, begun.says, waitFor(begun))
     }),
   )
 
@@ -29,7 +29,8 @@ export function providers(app: Hono, services: Services, identity: IdentityServi
         const stopped = await identity.unlessRecent(c.req.raw)
         if (stopped) return stopped
         const begun = await identity.link(visit, c.req.raw, c.req.param('provider')!)
-        return begun instanceof Response ? leaving(c, begun) : refused(c, services, visit)(begun.status, begun.says)
+        if (begun instanceof Response) return leaving(c, begun)
+        return refused(c, services, visit)(begun.status, begun.says, waitFor(begun))
       }),
     ),
   )
@@ -80,6 +81,11 @@ export async function leaving(c: Context, response: Response): Promise<Response>
   }
   page.headers.set('refresh', `0; url=${to}`)
   return page
+}
+
+/** Seconds until a provider that failed may be tried again; none for what trying again does not mend. */
+function waitFor({ status }: { readonly status: number }): number | undefined {
+  return status === 503 ? 5 : undefined
 }
 
 function refused(c: Context, services: Services, visit: Visit) {

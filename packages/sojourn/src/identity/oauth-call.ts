@@ -55,6 +55,12 @@ function isPublicName(hostname: string): boolean {
   return !/\.(?:localhost|local|internal|home\.arpa|intranet|lan)$/.test(name)
 }
 
+/** Whether the provider is ill or has had enough requests, so that the same will do later. GitHub says the latter by 403. */
+export function isAway({ status, headers }: Response): boolean {
+  const limited = headers.has('retry-after') || headers.get('x-ratelimit-remaining') === '0'
+  return status >= 500 || status === 429 || (status === 403 && limited)
+}
+
 /** Calls to a provider at `home`. */
 export function calls(home: URL): Call {
   return async (url, { method = 'GET', headers = {}, body, signal = AbortSignal.timeout(DEADLINE) } = {}) => {

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto'
 import type * as oauth4webapi from 'oauth4webapi'
-import { type Call, calls, isPlausible } from './oauth-call.js'
+import { type Call, calls, isAway, isPlausible } from './oauth-call.js'
 import { type Profile, type ProviderSettings, profileOf } from './oauth-providers.js'
 import { type OAuthRefusal, refusalOf } from './oauth-refusal.js'
 import { LONGEST_RENEWAL, type ProviderTokens, providerTokens, type TokenAnswer } from './oauth-tokens.js'
@@ -193,7 +193,7 @@ export class Client {
           token,
           this.#options(library),
         )
-        if (answer.status === 503) return 'unavailable'
+        if (isAway(answer)) return 'unavailable'
         try {
           await library.processRevocationResponse(answer)
         } catch (error) {
@@ -311,7 +311,7 @@ export class Client {
   async #discover(library: Library): Promise<Server> {
     const issuer = new URL(this.settings.issuer)
     const answer = await library.discoveryRequest(issuer, this.#options(library))
-    if (answer.status >= 500 || answer.status === 429) throw new Unavailable()
+    if (isAway(answer)) throw new Unavailable()
     const server = await library.processDiscoveryResponse(issuer, answer)
     // To the letter (ASVS 10.5.3): a slash more is another issuer.
     if (server.issuer !== this.settings.issuer) throw new Error('the metadata is of another issuer')
@@ -346,7 +346,7 @@ function wordFor(error: unknown, library: Library): OAuthRefusal {
   // Of another issuer, for another client, or with another nonce than this sign-in's.
   if ((error as { code?: unknown }).code === library.JWT_CLAIM_COMPARISON) return 'forged'
   const { name, cause } = error as Error
-  if (cause instanceof Response && (cause.status >= 500 || cause.status === 429)) return 'unavailable'
+  if (cause instanceof Response && isAway(cause)) return 'unavailable'
   // fetch's own: no connection, and no answer in time.
   const unreachable =
     (error instanceof TypeError && 'cause' in error && cause instanceof Error) || name === 'TimeoutError'
@@ -355,7 +355,7 @@ function wordFor(error: unknown, library: Library): OAuthRefusal {
 
 /** An error, also where the standard has none: GitHub's come with 200. Tokens beside it are not looked at. */
 async function errorIn(answer: Response): Promise<OAuthRefusal | undefined> {
-  if (answer.status >= 500 || answer.status === 429) return 'unavailable'
+  if (isAway(answer)) return 'unavailable'
   const body: unknown = await answer
     .clone()
     .json()

@@ -1,5 +1,5 @@
 /** The providers: what is known of each, and what has to be asked. */
-import { type Call, checkSecure } from './oauth-call.js'
+import { type Call, checkSecure, isAway } from './oauth-call.js'
 
 /** What the provider tells about its user. All of it is untrusted text; none of it is an identity. */
 export interface Profile {
@@ -80,7 +80,7 @@ export function github({ url = 'https://github.com', scope = [], ...client }: Gi
 
     async who(call, accessToken) {
       const answer = await call(`${api}/user`, { headers: { ...headers, authorization: `Bearer ${accessToken}` } })
-      if (answer.status >= 500) throw new Error('GitHub failed', { cause: answer })
+      if (isAway(answer)) throw new Error('GitHub failed', { cause: answer })
       const user = answer.status === 200 ? await object(answer) : undefined
       if (!Number.isSafeInteger(user?.id) || (user!.id as number) < 1) return undefined
       const { id, name, email, login, avatar_url: picture } = user!

@@ -15,7 +15,7 @@
  * - `other-user`: the provider's account is not the one of the user who is signed in here
  * - `unknown`: the app has no account for this identity
  * - `ended`: the provider has signed the user out meanwhile
- * - `unavailable`: the provider cannot be reached, or says so itself; try again
+ * - `unavailable`: the provider cannot be reached, fails, or has had enough requests; try again
  * - `misconfigured`: the provider does not accept how this app is registered
  * - `unusable`: the provider's answer is not what the standards ask for
  */
