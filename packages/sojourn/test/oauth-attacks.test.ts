@@ -365,6 +365,25 @@ describe('who it is', () => {
     ).toEqual([[], ['openid'], ['openid']])
   })
 
+  test('15.3.2: a token is for the APIs that are configured, or else for the issuer alone', () => {
+    const client = { clientId: 'c', clientSecret: 's' }
+    const [issuer, api] = ['https://id.example/tenant', ['https://gmail.googleapis.com', 'https://www.googleapis.com']]
+    const providers = {
+      plain: oidc({ ...client, issuer }),
+      staff: oidc({ ...client, issuer, api: ['https://api.staff.example/v1'] }),
+      google: google(client),
+      gmail: google({ ...client, api, offline: true }),
+    }
+    const signIn = oauth({ keys: KEY, origin: ORIGIN, providers })
+    expect(Object.keys(providers).map((name) => signIn.apiOf(name))).toEqual([
+      [issuer],
+      ['https://api.staff.example/v1'],
+      ['https://www.googleapis.com'],
+      api,
+    ])
+    expect(() => google({ ...client, api: ['http://www.googleapis.com'] })).toThrow(/https/)
+  })
+
   test('A-154: neither JSON nor a log shows a token', async () => {
     const found = (await whole(await scene())) as Arrived
     expect(found.tokens.accessToken).toBe('canary-access')

@@ -27,7 +27,7 @@ export interface ProviderSettings {
   readonly scope: readonly string[]
   /** Sent along to the authorization endpoint. */
   readonly parameters: Readonly<Record<string, string>>
-  /** Base URLs of the APIs that the access token is for; those of the issuer's own `userinfo` are added. */
+  /** Base URLs of the APIs that the access token is for. None: all that is below the issuer's own URL. */
   readonly api: readonly string[]
   /** Where there is no discovery: what it would say. */
   readonly metadata?: Readonly<Record<string, unknown> & { issuer: string }>
@@ -102,18 +102,21 @@ export function github({ url = 'https://github.com', scope = [], ...client }: Gi
   }
 }
 
-/** Options of `google` and `oidc`: what to ask for beyond who somebody is. */
+/** Options of `google` and `oidc`: what to ask for beyond who somebody is, and what that is good for. */
 export interface OpenIdOptions extends ClientOptions {
   /** Ask for a refresh token, to call the provider's API while the user is away. Default `false`. */
   offline?: boolean
+  /**
+   * Base URLs of the APIs that the access token is for: a vault sends it below these and nowhere else. Default of `oidc`:
+   * the issuer's own URL; of `google`: `https://www.googleapis.com`.
+   */
+  api?: readonly string[]
 }
 
 /** Options of `oidc`. */
 export interface OidcOptions extends OpenIdOptions {
   /** The issuer's URL, to the letter as it writes it itself. */
   issuer: string
-  /** Base URLs of the APIs that the access token is for. Default: the issuer's `userinfo` alone. */
-  api?: readonly string[]
 }
 
 /** Any OpenID Connect issuer, found by discovery. Throws a `TypeError` for an issuer that is not https. */
@@ -134,9 +137,13 @@ export function oidc({
 }
 
 /** Google, which is an OpenID Connect issuer with a word of its own for refresh tokens. */
-export function google({ offline = false, ...options }: OpenIdOptions): ProviderSettings {
+export function google({
+  offline = false,
+  api = ['https://www.googleapis.com'],
+  ...options
+}: OpenIdOptions): ProviderSettings {
   return {
-    ...oidc({ ...options, issuer: 'https://accounts.google.com', api: ['https://www.googleapis.com'] }),
+    ...oidc({ ...options, issuer: 'https://accounts.google.com', api }),
     parameters: offline ? { access_type: 'offline', prompt: 'consent' } : {},
   }
 }

@@ -262,7 +262,7 @@ export class OAuth {
     return this.#client(provider).revoke(tokens)
   }
 
-  /** The base URLs that this provider's access tokens may be sent to. */
+  /** The base URLs that this provider's access tokens may be sent to: those configured, or the issuer's own. */
   apiOf(provider: string): readonly string[] {
     const { api, issuer } = this.#client(provider).settings
     return api.length > 0 ? api : [issuer]
