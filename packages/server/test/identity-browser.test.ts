@@ -177,6 +177,8 @@ describe.each(['opaque', 'sealed'] as const)('%s sessions', (strategy) => {
     await byProvider(page, 'gus')
     const gus = await user(page)
     const before = (await (await page.request.get('/api/session')).json()) as { session: { authenticatedAt: number } }
+    // The provider counts in whole seconds.
+    await page.waitForTimeout(1_000)
     await page.goto('/confirm?next=/account')
     await link(page, /Confirm with/)
     await page.fill('[name=login]', 'gus')

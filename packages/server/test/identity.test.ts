@@ -3,6 +3,7 @@ import { readConfig } from '@sojourn/server'
 import { labelOf, proposals } from '@sojourn/server/identity/names'
 import { manualClock } from 'sojourn/testing/clock'
 import { describe, expect, test } from 'vitest'
+import { startLiar } from '../../sojourn/test/providers/liar.js'
 import type { Client } from './client.js'
 import { PASSWORD, started } from './started.js'
 
@@ -121,6 +122,32 @@ describe('who may change how they sign in', () => {
       expect((await form(ada, '/oauth/github/link')).status).toBe(200)
     },
   )
+
+  test('7.6.1: who has been signed in at the provider all day, and was asked nothing, has not signed in lately', async () => {
+    const liar = await startLiar()
+    const { issuer, clientId, clientSecret } = liar
+    const env = { OIDC_ISSUER: issuer, OIDC_CLIENT_ID: clientId, OIDC_CLIENT_SECRET: clientSecret }
+    const server = await started(
+      { providers: readConfig({}, { ...origin, ...github, ...env }).providers!, origin: origin.SOJOURN_ORIGIN },
+      {},
+    )
+    const visitor = server.visitor()
+    const through = async (authTime: number) => {
+      liar.bent.claims = { auth_time: Math.floor(authTime / 1000) }
+      const begun = await visitor.get('/oauth/oidc')
+      const { pathname, search } = liar.agree(new URL(begun.headers.get('location')!))
+      expect((await visitor.get(pathname + search)).status).toBe(303)
+    }
+    await through(Date.now() - 24 * 60 * MINUTE)
+    for (const path of ['/oauth/github/link', '/account/disconnect', '/account/choose-password']) {
+      const stopped = await form(visitor, path, { provider: 'oidc', new: 'another few words in a row' })
+      expect([path, stopped.status]).toEqual([path, 303])
+      expect(stopped.headers.get('location')).toMatch(/^\/confirm/)
+    }
+    // Signed in already, they are asked for a proof of now.
+    await through(Date.now())
+    expect((await form(visitor, '/oauth/github/link')).status).toBe(200)
+  })
 
   test('a provider that cannot be reached is 503, and when to try again', async () => {
     const away = readConfig({}, { ...origin, ...oidc, OIDC_ISSUER: 'http://127.0.0.1:1' }).providers!

@@ -35,6 +35,11 @@ export interface LoginOptions<Data> extends Proof {
    * `createSessions`; without a rule for a key, this stands. A session that is the user's own already goes on as it is.
    */
   data?: Partial<Data>
+  /**
+   * When the user proved who they are, epoch milliseconds, where that was not just now: by a provider's word, say. It is
+   * what `session.authenticatedAt` becomes; no timeout counts from it. Default, and in place of a time to come: now.
+   */
+  authenticatedAt?: number
 }
 
 /** What is asked about nobody must not be answered about everybody: throws a `TypeError` for what is no user's id. */
@@ -151,12 +156,15 @@ export class Session<Data extends object = Record<string, unknown>> {
 
   /**
    * Makes this the session of `userId`, under a new identifier always (ASVS 7.2.4, A-01). A mark: carried out at the
-   * commit, in 1 to 3 store calls. The same user again is a step-up: the data stays, `authenticatedAt` is now, and `amr`
-   * and `acr` are what this login says. Throws a `TypeError` for an empty id and for what is no method or level.
+   * commit, in 1 to 3 store calls. The same user again is a step-up: the data stays, and `authenticatedAt`, `amr` and
+   * `acr` are those of this login. Throws a `TypeError` for an empty id and for what is no time, method or level.
    */
   login(userId: string, options: LoginOptions<Data> = {}): void {
     checkUserId('login', userId)
     const proof = statedProof('login', options)
+    const { authenticatedAt = 0 } = options
+    if (typeof authenticatedAt !== 'number' || !(authenticatedAt >= 0))
+      throw new TypeError('login: `authenticatedAt` is epoch milliseconds, as Date.now() gives them')
     this.#mark('login')
     const before = this.#userId
     // What was written about one user in this request does not pass to another (A-12).
@@ -313,6 +321,7 @@ export class Session<Data extends object = Record<string, unknown>> {
       minted: session.#minted,
       userId: session.#userId,
       persistent: session.persistent,
+      authenticatedAt: session.#login.authenticatedAt,
       device: session.#host.device(),
       replay: (text) => session.#replay(text),
       // After a logout a login takes nothing along, not even the user's own.

@@ -139,6 +139,8 @@ export interface Draft {
   readonly minted: Minted | undefined
   readonly userId: string | undefined
   readonly persistent: boolean
+  /** When the user of a login proved who they are, where that was before now, epoch milliseconds. */
+  readonly authenticatedAt?: number | undefined
   readonly device: Device | undefined
   /** Whether the data was changed by this request. */
   readonly changed: boolean

@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto'
 import type { ServerResponse } from 'node:http'
 import { inspect } from 'node:util'
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose'
+import { requireRecentLogin } from 'sojourn/guard/access'
 import {
   type Arrived,
   github,
@@ -565,6 +566,29 @@ describe('complete', () => {
     expect(seen.value).toEqual({ userId: 'user ann', amr: ['pwd', 'otp'], acr: 'phr', cart: ['hat'] })
   })
 
+  test('7.6.1: somebody who was signed in at the provider all day has proved nothing now', async () => {
+    const it = await scene()
+    const app = shop({ clock: manualClock(Date.now()) })
+    const recent = requireRecentLogin(app.sessions, { within: MINUTE })
+    const now = Math.floor(Date.now() / 1000)
+    // Where the provider does not say when, and for one whose clock is ahead, it is now.
+    for (const [auth_time, passes] of [
+      [now - 86_400, false],
+      [0, false],
+      [now - 5, true],
+      [now + 20, true],
+      [undefined, true],
+    ] as const) {
+      const browser = app.browser()
+      it.a.bent.claims = { auth_time }
+      const back = it.a.agree(await it.ann.begin(it.oauth, 'a'))
+      await browser.visit((mine) => it.oauth.complete(it.ann.request(back), mine, { account: () => 'ann' }))
+      const request = { method: 'GET', url: '/', header: () => undefined }
+      const { value } = await browser.visit((mine) => [mine.userId, recent.refuse(mine, request) === undefined])
+      expect([auth_time, ...value!]).toEqual([auth_time, 'ann', passes])
+    }
+  })
+
   test('whom the app does not know, or knows as another, is not signed in; a provider’s odd words break nothing', async () => {
     const it = await scene()
     const app = shop()
@@ -619,7 +643,8 @@ test('7.2.4: a step-up gives a new identifier, a new time and a new proof, and k
   const before = await browser.visit(({ id, authenticatedAt }) => ({ id, authenticatedAt }))
   app.clock.advance(MINUTE)
   const { value: to } = await browser.visit((session) => it.ann.begin(it.oauth, 'a', { intent: 'step-up', session }))
-  it.a.bent.claims = { auth_time: Math.floor(Date.now() / 1000), amr: ['hwk'] }
+  const proved = Math.floor(app.clock() / 1000) - 1
+  it.a.bent.claims = { auth_time: proved, amr: ['hwk'] }
   const back = it.a.agree(to!)
   await browser.visit((session) =>
     it.oauth.complete(it.ann.request(back), session, { account: ({ identity }) => `user ${identity.sub}` }),
@@ -629,7 +654,7 @@ test('7.2.4: a step-up gives a new identifier, a new time and a new proof, and k
   }))
   expect(value).toMatchObject({ persistent: true, amr: ['hwk'], cart: ['hat'] })
   expect(value?.id).not.toBe(before.value?.id)
-  expect(value?.authenticatedAt).toBe(before.value!.authenticatedAt! + MINUTE)
+  expect(value?.authenticatedAt).toBe(proved * 1000)
 })
 
 test('a name that anybody can ask for is refused; one that the app itself gives wrongly is misuse', async () => {

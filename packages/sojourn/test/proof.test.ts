@@ -76,6 +76,45 @@ describe.each(ways)('%s', (name, make) => {
     expect((await browser.visit(proofOf)).value).toMatchObject(NONE)
   })
 
+  test('a proof of earlier is dated as the login says, never ahead of it, and moves no timeout', async () => {
+    const app = world(make)
+    const browser = app.browser()
+    const login = (authenticatedAt: number) => browser.visit((s) => s.login('ada', { ...PROOF, authenticatedAt }))
+    const times = async () => (await browser.visit((s) => [s.authenticatedAt, s.createdAt, s.expiresAt])).value
+    await browser.visit((s) => s.login('ada'))
+    const plain = await times()
+    const now = app.clock()
+    const asOf = (at: number) => [at, ...plain!.slice(1)]
+    await login(now - 30 * HOUR)
+    expect(await times()).toEqual(asOf(now - 30 * HOUR))
+    // The rest is gone for a reader of whole seconds, and never rounded up.
+    await login(now - 2 * HOUR + 0.5)
+    expect(await times()).toEqual(asOf(now - 2 * HOUR))
+    await browser.visit((s) => s.rotate())
+    expect((await times())![0]).toBe(now - 2 * HOUR)
+    for (const ahead of [now + HOUR, Number.POSITIVE_INFINITY]) {
+      await login(ahead)
+      expect(await times()).toEqual(asOf(now))
+    }
+    await login(now - HOUR)
+    await browser.visit((s) => s.login('ada'))
+    expect(await times()).toEqual(asOf(now))
+    await login(now - HOUR)
+    await browser.visit((s) => s.logout())
+    await browser.visit((s) => s.login('eve'))
+    expect(await times()).toEqual(asOf(now))
+  })
+
+  test.each([Number.NaN, -1, '1', null, new Date()])('%j is no time', async (authenticatedAt) => {
+    const { value } = await world(make)
+      .browser()
+      .visit((s) => {
+        expect(() => s.login('ada', { authenticatedAt: authenticatedAt as number })).toThrow(/epoch milliseconds/)
+        return [s.userId]
+      })
+    expect(value).toEqual([undefined])
+  })
+
   test('another user begins with none, and so does a guest after a logout', async () => {
     const app = world(make)
     const browser = app.browser()

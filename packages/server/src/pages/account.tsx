@@ -74,7 +74,7 @@ function Account({ frame, user, session, min, ways, refused }: Props): JSX.Eleme
             <dd>{user.username}</dd>
             <dt>Signed in</dt>
             <dd>
-              <Ago at={session.authenticatedAt ?? session.createdAt ?? now} now={now} />
+              <Ago at={session.createdAt ?? now} now={now} />
             </dd>
             <dt>Ends</dt>
             <dd>

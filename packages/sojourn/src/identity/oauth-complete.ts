@@ -8,7 +8,7 @@ import { OAUTH_ANSWERS, type OAuthRefusal } from './oauth-refusal.js'
 /** The part of a session that is used. */
 export interface CompletionSession extends OAuthSession {
   readonly persistent: boolean
-  login(userId: string, options?: { persistent?: boolean } & Proof): void
+  login(userId: string, options?: { persistent?: boolean; authenticatedAt?: number } & Proof): void
   commit(): Awaitable<void>
 }
 
@@ -53,7 +53,8 @@ export async function complete(
   if (arrived.userId !== undefined && arrived.userId !== userId) return no('other-user')
   // How they proved it is the provider's word; what it does not say counts for nothing (ASVS 6.8.4).
   const { persistent = arrived.intent === 'step-up' && session.persistent } = how
-  if (arrived.intent !== 'link') session.login(userId, { persistent, ...proofOf(arrived.claims) })
+  const { claims } = arrived
+  if (arrived.intent !== 'link') session.login(userId, { persistent, ...proofOf(claims), ...provedAt(claims) })
   const kept = await settled(() => how.keep?.(arrived))
   // Kept first, noted then: what is noted can be ended, and the browser has the credential only after both.
   if (how.logout && arrived.intent !== 'link') {
@@ -64,6 +65,11 @@ export async function complete(
   if (kept.status === 'rejected') throw kept.reason
   const headers = new Headers({ location: new URL(arrived.returnTo, origin).href })
   return withHeaders(new Response(null, { status: 303, headers }), arrived.headers)
+}
+
+/** A user who is still signed in at the provider may have proved it long ago, and is sent back without proving anything. */
+function provedAt({ auth_time: seconds }: Arrived['claims']): { authenticatedAt?: number } {
+  return typeof seconds === 'number' && seconds >= 0 ? { authenticatedAt: seconds * 1000 } : {}
 }
 
 async function settled(work: () => Awaitable<void> | undefined): Promise<PromiseSettledResult<void>> {

@@ -51,11 +51,11 @@ export function begun(
   version: number,
   context: StrategyContext,
 ): SessionRecord {
-  const { device } = draft
+  const { device, authenticatedAt: proved = now } = draft
+  // No proof is newer than the session that rests on it, whatever a provider's clock says.
+  const authenticatedAt = Math.min(Math.floor(proved), now)
   const user =
-    userId === undefined
-      ? { device }
-      : { device, userId, authenticatedAt: now, persistent: draft.persistent || undefined }
+    userId === undefined ? { device } : { device, userId, authenticatedAt, persistent: draft.persistent || undefined }
   return renewed({ ...user, data, createdAt: now, seenAt: now, expiresAt: now, version }, data, now, version, context)
 }
 
