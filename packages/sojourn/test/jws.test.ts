@@ -276,6 +276,21 @@ describe('one token, one spelling', () => {
     expect(open(`${signed}.${mac(secret, signed)}`)).toBe('malformed')
   })
 
+  test.each(['HS256', 'HS384', 'HS512'])('A-45: letters of several bytes, as many as a signature of %s has', (name) => {
+    const own = pairs[name]!()
+    const [head, payload, signature] = signJws(own, 'at+jwt', claims).split('.') as [string, string, string]
+    for (const letter of ['é', 'ÿ', '\u2028', '\ud800', '🦆']) {
+      const all = letter.repeat(signature.length / letter.length)
+      const texts = [
+        all,
+        `${all}A`,
+        signature.slice(0, -letter.length) + letter,
+        letter + signature.slice(letter.length),
+      ]
+      for (const text of texts) expect(open(`${head}.${payload}.${text}`, [own])).toBe('forged')
+    }
+  })
+
   test('A-44: any other number of parts', () => {
     for (const count of [0, 1, 2, 4, 5, 6]) expect(open(Array(count).fill('e30').join('.'))).toBe('malformed')
     expect(open(`${token}.`)).toBe('malformed')

@@ -1,12 +1,18 @@
 /** Access tokens as attackers write them, with a key that is good: what the claims must be all the same. */
 import { createSecretKey, generateKeyPairSync, randomBytes } from 'node:crypto'
-import { acceptNoRevocation, generateSecret, jwt, sealed } from 'sojourn'
+import { createServer, request } from 'node:http'
+import { acceptNoRevocation, cookie, createSessions, generateSecret, header as headers, jwt, sealed } from 'sojourn'
+import { node } from 'sojourn/adapter/node'
 import { memory } from 'sojourn/store/memory'
 import { manualClock } from 'sojourn/testing/clock'
 import { AccessTokens } from 'sojourn/token/access'
+import { tokenEndpoints } from 'sojourn/token/endpoints'
+import { tokenPair } from 'sojourn/token/pair'
 import { revocations } from 'sojourn/token/revocation'
 import { signingRing } from 'sojourn/token/signing-keys'
-import { describe, expect, test } from 'vitest'
+import { verifier } from 'sojourn/token/verifier'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { listening } from './fixtures/servers.js'
 import { Client } from './jar.js'
 import { place, type View } from './journey.js'
 import { base64url, claimsOf, sign } from './tokens.js'
@@ -226,5 +232,72 @@ describe('in the place of a cookie', () => {
     await client.send('/login/ann')
     expect(claimsOf([...client.cookies.values()][0]!).claims.sub).toBe('ann')
     expect(await client.at(two!.handler).get<View>('/')).toMatchObject({ refused: 'forged' })
+  })
+})
+
+describe('A-45: a signature of letters that are more bytes than one is refused at every entrance', () => {
+  const keys = { algorithm: 'HS256', key: secret } as const
+  const access = { issuer, audience, keys }
+  const pair = tokenPair({ keys: generateSecret(), store: memory(), revocations: acceptNoRevocation, access })
+  const endpoints = tokenEndpoints(pair, { mayIntrospect: () => true })
+  const foreign = ['é', 'ÿ', '\u2028'].map((letter) => `${base64url('{"alg":"HS256"}')}.e30.${letter.repeat(43)}`)
+
+  test('in a cookie, in Authorization and in a header of the app’s own, over a socket', async () => {
+    const strategy = jwt({ ...access, revocations: acceptNoRevocation })
+    const transport = [cookie(), headers(), headers({ name: 'x-session-id' })]
+    const sessions = createSessions({ keys: generateSecret(), strategy, transport })
+    const attach = node(sessions)
+    const { port, close } = await listening(
+      createServer((req, res) =>
+        attach(req, res, async () => {
+          const { userId, refused } = await sessions.of(req)
+          res.end(JSON.stringify({ userId, refused }))
+        }),
+      ),
+    )
+    onTestFinished(close)
+    const send = (headers: Record<string, string>) =>
+      new Promise<{ status: number | undefined; text: string }>((resolve, reject) => {
+        const sent = request({ port, host: '127.0.0.1', headers }, async (response) => {
+          let text = ''
+          for await (const part of response) text += part
+          resolve({ status: response.statusCode, text })
+        })
+        sent.on('error', reject).end()
+      })
+    for (const token of foreign) {
+      // What a header is made of is bytes, and node reads each as one letter.
+      const line = /^[\0-\xff]*$/.test(token) ? token : Buffer.from(token).toString('latin1')
+      expect(await send({ cookie: `session=${line}` })).toEqual({ status: 200, text: '{"refused":"forged"}' })
+      expect((await send({ authorization: `Bearer ${line}` })).text).toBe('{"refused":"malformed"}')
+      expect((await send({ 'x-session-id': line })).text).toBe('{"refused":"malformed"}')
+    }
+  })
+
+  test('by a verifier, and by the pair that is asked about it or told to end it', async () => {
+    const verify = verifier(access)
+    for (const token of foreign) {
+      expect(verify(token)).toBe('forged')
+      expect(await pair.introspect(token)).toEqual({ active: false })
+      expect(await pair.revoke(token)).toBe(false)
+      expect(await pair.refresh(token)).toMatch(/malformed|forged/)
+      expect(pair.owns(token)).toBe(false)
+    }
+  })
+
+  test('by the endpoints, as JSON and as a form', async () => {
+    const post = (body: string, type: string) =>
+      new Request('https://shop.example/api/token', { method: 'POST', body, headers: { 'content-type': type } })
+    for (const token of foreign) {
+      const bodies = [
+        () => post(JSON.stringify({ token, refresh_token: token }), 'application/json'),
+        () => post(`${new URLSearchParams({ token, refresh_token: token })}`, 'application/x-www-form-urlencoded'),
+      ]
+      for (const body of bodies) {
+        expect(await (await endpoints.introspect(body())).json()).toEqual({ active: false })
+        expect((await endpoints.revoke(body())).status).toBe(200)
+        expect((await endpoints.token(body())).status).toBe(400)
+      }
+    }
   })
 })

@@ -125,9 +125,10 @@ function signature({ algorithm }: SigningKey, key: KeyObject, signed: string): s
 function isSigned(by: SigningKey, signed: string, given: string): boolean {
   const { algorithm, public: key } = by
   if (HMAC[algorithm]) {
-    // Compared as text, of which there is one spelling. Its length is no secret.
+    // Compared as text, of which there is one spelling. Its length is no secret; in bytes, as letters can be several.
     const expected = Buffer.from(signature(by, key, signed))
-    return expected.length === given.length && timingSafeEqual(expected, Buffer.from(given))
+    const found = Buffer.from(given)
+    return expected.length === found.length && timingSafeEqual(expected, found)
   }
   const bytes = canonical(given)
   try {
