@@ -2,7 +2,7 @@
  * Every place that reads a stranger's bytes, with bytes of no meaning, with what was valid before somebody changed it,
  * and with 64 KB made to take long. What comes of it is a refusal: no throw, no user, and no time to speak of.
  */
-import { generateKeyPairSync } from 'node:crypto'
+import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import fc from 'fast-check'
 import {
@@ -22,10 +22,13 @@ import {
   type Transport,
 } from 'sojourn'
 import { memory } from 'sojourn/store/memory'
+import { manualClock } from 'sojourn/testing/clock'
+import { type TokenEndpoints, tokenEndpoints } from 'sojourn/token/endpoints'
 import { importKey, type SigningKeyInput } from 'sojourn/token/import-key'
-import { tokenPair } from 'sojourn/token/pair'
+import { type PairAccessOptions, type Tokens, tokenPair } from 'sojourn/token/pair'
 import { remoteJwks } from 'sojourn/token/remote-jwks'
 import { tickets } from 'sojourn/token/ticket'
+import { verifier } from 'sojourn/token/verifier'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { exchange } from './exchange.js'
 import { listening } from './fixtures/servers.js'
@@ -39,9 +42,20 @@ interface Entrance {
 
 const REFUSALS = ['absent', 'malformed', 'forged', 'expired', 'ended', 'replaced', 'replayed']
 const keys = generateSecret()
-const token = { revocations: acceptNoRevocation, issuer: 'https://shop.example', audience: 'shop' } as const
+const expected = { issuer: 'https://shop.example', audience: 'shop' }
+const token = { revocations: acceptNoRevocation, ...expected } as const
 const ed25519 = { algorithm: 'Ed25519', key: generateKeyPairSync('ed25519').privateKey } as const
-const own = () => header({ name: 'x-session-id', responseHeader: 'x-session-id' })
+const hs256 = { algorithm: 'HS256', key: randomBytes(32) } as const
+
+/** Hands over what came as it is, of any letters and any length: what reads the credential has nothing before it. */
+const raw = (): Transport => ({
+  ambient: false,
+  binding: 'test',
+  capacity: { whole: 100_000, chunked: 100_000 },
+  read: (x) => x.header('x-session-id') ?? '',
+  write: (x, { credential }) => x.set('x-session-id', credential),
+  clear() {},
+})
 
 /** How a text becomes a request. */
 type Sent = (text: string) => { url?: string; headers?: Record<string, string> }
@@ -49,7 +63,7 @@ type Sent = (text: string) => { url?: string; headers?: Record<string, string> }
 const bare: Sent = (text) => ({ headers: { 'x-session-id': text } })
 
 /** An app that honours what `ann` got from it at her login. */
-function app(strategy: StrategyFactory, transport: Transport = own(), sent: Sent = bare): Entrance {
+function app(strategy: StrategyFactory, transport: Transport = raw(), sent: Sent = bare): Entrance {
   const sessions = createSessions({ keys, strategy, transport })
   const visit = (x: ReturnType<typeof exchange>) => {
     const one = sessions.begin(x, {})
@@ -73,16 +87,61 @@ function app(strategy: StrategyFactory, transport: Transport = own(), sent: Sent
   }
 }
 
+/** A pair, and what `ann` got of it. */
+function issued(access: Partial<PairAccessOptions> = {}) {
+  const options = { keys, store: memory(), revocations: acceptNoRevocation } as const
+  const pair = tokenPair({ ...options, access: { ...expected, ...access } })
+  const tokens = pair.issue({ userId: 'ann' })
+  if (tokens instanceof Promise) throw new Error('nothing here is asynchronous')
+  return { pair, ...tokens }
+}
+
 function refreshToken(): Entrance {
-  const pair = tokenPair({ keys, store: memory(), revocations: acceptNoRevocation, access: token })
-  const issued = pair.issue({ userId: 'ann' })
-  if (issued instanceof Promise) throw new Error('nothing here is asynchronous')
+  const { pair, refreshToken } = issued()
   return {
-    valid: issued.refreshToken,
+    valid: refreshToken,
     read(text) {
       const found = pair.refresh(text)
       if (found instanceof Promise || found === 'scope') throw new Error('nothing here is asynchronous, or has a scope')
       return typeof found === 'string' ? { refused: found } : { user: found.userId, refused: undefined }
+    },
+  }
+}
+
+function verified(keys: SigningKeyInput): Entrance {
+  const { accessToken } = issued({ keys })
+  const verify = verifier({ ...expected, keys })
+  return {
+    valid: accessToken,
+    read(text) {
+      const found = verify(text)
+      if (found instanceof Promise) throw new Error('nothing here is asynchronous')
+      return typeof found === 'string' ? { refused: found } : { user: found.userId, refused: undefined }
+    },
+  }
+}
+
+/** It says of all others the same, and so do the two below. */
+function introspected(access: Partial<PairAccessOptions> = {}): Entrance {
+  const { pair, accessToken } = issued(access)
+  return {
+    valid: accessToken,
+    read(text) {
+      const found = pair.introspect(text)
+      if (found instanceof Promise) throw new Error('nothing here is asynchronous')
+      return found.active ? { user: String(found.sub), refused: undefined } : { refused: 'malformed' }
+    },
+  }
+}
+
+function revoked(half: 'accessToken' | 'refreshToken', access: Partial<PairAccessOptions> = {}): Entrance {
+  const { pair, userId, [half]: valid } = issued(access)
+  return {
+    valid,
+    read(text) {
+      const ended = pair.revoke(text)
+      if (ended instanceof Promise) throw new Error('nothing here is asynchronous')
+      return ended ? { user: userId, refused: undefined } : { refused: 'malformed' }
     },
   }
 }
@@ -121,14 +180,25 @@ const entrances: Record<string, () => Entrance> = {
     app(opaque({ store: memory() }), query({ risk: acceptCredentialsInUrls }), (text) => ({
       url: `/?session=${text}`,
     })),
+  'a header of the app’s own': () =>
+    app(opaque({ store: memory() }), header({ name: 'x-session-id', responseHeader: 'x-session-id' })),
   'opaque credential': () => app(opaque({ store: memory() })),
   'sealed token': () => app(sealed({ revocations: acceptNoRevocation })),
   'JWT, HS256': () => app(jwt(token)),
   'JWT, Ed25519': () => app(jwt({ ...token, keys: ed25519 })),
   'JWT, encrypted': () => app(jwt({ ...token, encrypt: true })),
+  'a verifier, HS256': () => verified(hs256),
+  'a verifier, Ed25519': () => verified(ed25519),
+  'introspection, HS256': () => introspected(),
+  'introspection, encrypted': () => introspected({ encrypt: true }),
   'refresh token': refreshToken,
+  'an end by the access token': () => revoked('accessToken'),
+  'an end by the encrypted access token': () => revoked('accessToken', { encrypt: true }),
+  'an end by the refresh token': () => revoked('refreshToken'),
   ticket,
 }
+/** What honours its text once. */
+const ONCE = /^(?:refresh token|ticket|an end)/
 
 /** Bytes, each as one character: what a header can hold, and more. */
 const bytes = fc.uint8Array({ maxLength: 600 }).map((array) => Buffer.from(array).toString('latin1'))
@@ -138,7 +208,12 @@ const alphabet = fc.string({ unit: fc.constantFrom(...'AaZz09-_.=~+/ ;,"%&{}[]:\
 
 /** What was valid, changed in one to three places. */
 function changed(valid: string): fc.Arbitrary<string> {
-  const place = fc.nat({ max: valid.length - 1 })
+  // The end is where signatures are.
+  const last = valid.length - 1
+  const place = fc.oneof(
+    fc.nat({ max: last }),
+    fc.nat({ max: Math.min(42, last) }).map((back) => last - back),
+  )
   const letter = fc.oneof(fc.constantFrom(...'AB-_.=", ;%\0\n\x7fé\u2028'), fc.string({ minLength: 1, maxLength: 3 }))
   const change: fc.Arbitrary<(text: string) => string> = fc.oneof(
     fc.tuple(place, letter).map(
@@ -194,13 +269,15 @@ const slow = (valid: string): ((n: number) => string)[] => {
       (n) => `${repeated('A')(16)}.${repeated('A')(n)}`,
       (n) => `${valid.split('.')[0]}.${repeated('A')(n)}.${repeated('A')(43)}`,
       (n) => `${valid.split('.')[0]}..${repeated('AAAA.')(n)}`,
+      ...['é', '\u2028', '\ud800'].map((letter) => (n: number) => valid.slice(0, -43) + repeated(letter)(n)),
+      ...['é', '\u2028', '\ud800'].map((letter) => (n: number) => repeated(letter)(n) + valid.slice(1)),
     )
 }
 
 describe.each(Object.entries(entrances))('%s', (name, open) => {
   const entrance = open()
   const { valid, read } = entrance
-  const once = name === 'refresh token' || name === 'ticket'
+  const once = ONCE.test(name)
   const wraps = /header|query/.test(name)
 
   /** Reads what is not valid. A header may hold the valid one among others, and honour it. */
@@ -237,6 +314,129 @@ describe.each(Object.entries(entrances))('%s', (name, open) => {
         best = Math.min(best, performance.now() - start)
       }
       expect(best, `${JSON.stringify(text.slice(0, 40))} × ${text.length}`).toBeLessThan(50)
+    }
+  })
+})
+
+describe.each(['application/x-www-form-urlencoded', 'application/json'])('bodies of token endpoints, %s', (type) => {
+  /** The clock stands, so that a token that was rotated gets the same answer for ever. */
+  function place() {
+    const clock = manualClock()
+    const options = { keys, clock, store: memory({ clock }), revocations: acceptNoRevocation } as const
+    const pair = tokenPair({ ...options, access: expected })
+    const tokens = pair.issue({ userId: 'ann' }) as Tokens
+    return { endpoints: tokenEndpoints(pair, { mayIntrospect: () => true }), ...tokens }
+  }
+
+  /** What each comes to, and whether it was honoured: each takes the body that it wants for one of another. */
+  async function send(endpoints: TokenEndpoints, body: string | Uint8Array) {
+    const post = () =>
+      new Request('https://shop.example/api/token', {
+        method: 'POST',
+        body: typeof body === 'string' ? body : Buffer.from(body),
+        headers: { 'content-type': type },
+      })
+    const answers = { token: await endpoints.token(post()), introspect: await endpoints.introspect(post()) }
+    for (const { status } of Object.values(answers)) expect([200, 400, 413]).toContain(status)
+    const { active = false } = (await answers.introspect.json()) as { active?: boolean }
+    return { renewed: answers.token.status === 200, active, revoke: () => endpoints.revoke(post()) }
+  }
+
+  const spelled = (name: string, value: string) =>
+    type === 'application/json' ? JSON.stringify({ [name]: value }) : `${name}=${value}`
+
+  test('what they honour, before anything is changed', async () => {
+    const { endpoints, accessToken, refreshToken } = place()
+    expect(await send(endpoints, spelled('token', accessToken))).toMatchObject({ active: true, renewed: false })
+    expect(await send(endpoints, spelled('refresh_token', refreshToken))).toMatchObject({
+      active: false,
+      renewed: true,
+    })
+  })
+
+  test('bytes of no meaning are refused', async () => {
+    const { endpoints, accessToken } = place()
+    const body = fc.oneof(fc.uint8Array({ maxLength: 600 }), unicode, alphabet, fc.json(), fc.webQueryParameters())
+    await fc.assert(
+      fc.asyncProperty(body, async (body) => {
+        const { renewed, active, revoke } = await send(endpoints, body)
+        expect([renewed, active]).toEqual([false, false])
+        expect([200, 400]).toContain((await revoke()).status)
+      }),
+      { numRuns: 500 },
+    )
+    expect(await send(endpoints, spelled('token', accessToken))).toMatchObject({ active: true })
+  })
+
+  test('what was valid before it was changed opens something only where the token is whole', async () => {
+    const { endpoints, accessToken, refreshToken } = place()
+    for (const [name, value] of [
+      ['token', accessToken],
+      ['refresh_token', refreshToken],
+    ] as const) {
+      await fc.assert(
+        fc.asyncProperty(changed(spelled(name, value)), async (text) => {
+          const { renewed, active } = await send(endpoints, text)
+          if (!text.replaceAll('%2E', '.').includes(value)) expect([renewed, active]).toEqual([false, false])
+        }),
+        { numRuns: 500 },
+      )
+    }
+  })
+
+  test('A-42: a name that stands twice is no request, however it is spelled', async () => {
+    const { endpoints, accessToken } = place()
+    const one = spelled('token', accessToken)
+    const twice =
+      type === 'application/json'
+        ? ['token', 'tok\\u0065n'].map((name) => `{"${name}":"x",${one.slice(1)}`)
+        : ['token', 'tok%65n', 'token=x&token'].map((name) => `${name}=x&${one}`)
+    for (const body of twice) expect(await send(endpoints, body)).toMatchObject({ active: false })
+  })
+
+  test('A-158: 64 KB made to be slow are answered in milliseconds', async () => {
+    const { endpoints, accessToken, refreshToken } = place()
+    const parts = [
+      '&',
+      '=',
+      '%',
+      '%4',
+      '%41',
+      '+',
+      'a&',
+      'a=b&',
+      'token=&',
+      '[',
+      '{"a":',
+      '"\\',
+      '\\u0041',
+      ' ',
+      ':',
+      'é',
+    ]
+    const repeated = (part: string, n: number) => part.repeat(Math.floor(n / Buffer.byteLength(part)))
+    const members = (n: number) => Array.from({ length: n }, (_, i) => `"${i}":"${i}"`).join(',')
+    const bodies = [
+      ...parts.map((part) => repeated(part, 65_536)),
+      ...parts.map((part) => spelled('token', repeated(part, 60_000))),
+      ...parts.map((part) => spelled('refresh_token', repeated(part, 60_000))),
+      spelled('token', accessToken + repeated('A', 60_000)),
+      spelled('refresh_token', refreshToken + repeated('A', 60_000)),
+      `{"token":${'['.repeat(60_000)}`,
+      `{"token":${'['.repeat(30_000)}${']'.repeat(30_000)}}`,
+      `{${members(5_000)}}`,
+      Array.from({ length: 8_000 }, (_, i) => `${i}=1`).join('&'),
+    ]
+    for (const body of bodies) {
+      let best = Number.POSITIVE_INFINITY
+      for (let i = 0; i < 5 && best > 10; i++) {
+        const start = performance.now()
+        const { renewed, active, revoke } = await send(endpoints, body)
+        await revoke()
+        best = Math.min(best, performance.now() - start)
+        expect([renewed, active]).toEqual([false, false])
+      }
+      expect(best, `${JSON.stringify(body.slice(0, 40))} × ${body.length}`).toBeLessThan(100)
     }
   })
 })

@@ -1,5 +1,6 @@
 /** A request to a token endpoint: its parameters, read strictly and with a bound, and the headers of its answer. */
 import { RequestExchange } from '../http/request-exchange.js'
+import { strictObject } from './json.js'
 
 /** Bytes of a body: an encrypted token of the largest size fits. */
 const LONGEST = 65_536
@@ -12,9 +13,8 @@ export async function parameters(request: Request): Promise<ReadonlyMap<string, 
   const type = /^[^;\s]*/.exec(request.headers.get('content-type') ?? '')?.[0].toLowerCase()
   if (type !== 'application/x-www-form-urlencoded' && type !== 'application/json') return 415
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes)
-    const pairs = type === 'application/json' ? members(JSON.parse(text)) : [...new URLSearchParams(text)]
-    // RFC 6749, 3.2: each at most once, and one without a value was not sent.
+    const pairs = type === 'application/json' ? members(strictObject(bytes)) : fields(bytes)
+    // RFC 6749, 3.2: each at most once, in either form, and one without a value was not sent.
     const found = new Map(pairs)
     if (found.size < pairs.length) return 400
     for (const [name, value] of found) if (value === '') found.delete(name)
@@ -24,15 +24,19 @@ export async function parameters(request: Request): Promise<ReadonlyMap<string, 
   }
 }
 
-function members(value: unknown): [string, string][] {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new SyntaxError('not an object')
+function fields(bytes: Uint8Array): [string, string][] {
+  return [...new URLSearchParams(new TextDecoder('utf-8', { fatal: true }).decode(bytes))]
+}
+
+function members(value: Record<string, unknown> | undefined): [string, string][] {
+  if (value === undefined) throw new SyntaxError('not an object')
   return Object.entries(value).map(([name, value]) => {
     if (typeof value !== 'string') throw new SyntaxError('not a text')
     return [name, value]
   })
 }
 
-async function bodyOf(request: Request): Promise<Uint8Array | undefined> {
+async function bodyOf(request: Request): Promise<Buffer | undefined> {
   const reader = request.body?.getReader()
   const chunks: Uint8Array[] = []
   let size = 0
