@@ -8,6 +8,7 @@ import {
 } from 'node:crypto'
 import { importKey, type SigningKeyInput } from 'sojourn/token/import-key'
 import { signingRing } from 'sojourn/token/signing-keys'
+import { verifier } from 'sojourn/token/verifier'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 
 afterEach(() => vi.restoreAllMocks())
@@ -175,6 +176,41 @@ describe('a ring', () => {
     expect(() => signingRing([one, { ...two, id: 'one' }])).toThrow(/same id/)
     for (const until of [Number.NaN, '1000', new Date(1000)])
       expect(() => signingRing([one, { ...two, until: until as number }])).toThrow(/until/)
+  })
+
+  test('JW-01: does not start with one key under two algorithms, whatever its ids and however it is written', () => {
+    const secret = randomBytes(64)
+    const pem = rsa.publicKey.export({ type: 'spki', format: 'pem' }) as string
+    const twice: [string, unknown, string, unknown][] = [
+      ['RS256', rsa.privateKey, 'PS256', rsa.privateKey],
+      ['RS256', rsa.privateKey, 'PS256', pem],
+      ['PS256', rsa.privateKey, 'RS256', rsa.publicKey.export({ format: 'jwk' })],
+      ['HS256', secret, 'HS512', createSecretKey(secret)],
+      ['HS384', secret, 'HS512', { kty: 'oct', k: secret.toString('base64url') }],
+    ]
+    for (const [algorithm, key, other, again] of twice) {
+      const ring = [
+        { ...input(algorithm, key), id: 'a' },
+        { ...two, id: 'between' },
+        { ...input(other, again), id: 'b', until: 1 },
+      ]
+      expect(() => signingRing(ring)).toThrow(TypeError)
+      expect(() => signingRing(ring)).toThrow(`for ${algorithm} and for ${other}; make a key of its own`)
+      expect(() => verifier({ issuer: 'i', audience: 'a', keys: ring })).toThrow(/make a key of its own/)
+    }
+  })
+
+  test('JW-01: nor with one key twice under one algorithm, which would have two names', () => {
+    const half = createPublicKey(ec.privateKey)
+    for (const again of [
+      { ...two, id: 'other' },
+      { ...two, key: half, id: 'other', until: 1 },
+      { ...two, key: half },
+    ])
+      expect(() => signingRing([two, one, again])).toThrow(/two are the same key; drop one/)
+    const secret = randomBytes(64)
+    const [first, second] = ['a', 'b'].map((id) => ({ ...input('HS256', secret), id }))
+    expect(() => signingRing([first!, second!])).toThrow(/two are the same key/)
   })
 
   test('takes public halves to accept, and not to sign', () => {

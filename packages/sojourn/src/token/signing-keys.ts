@@ -1,4 +1,5 @@
 /** The keys that sign tokens for others: the first of a ring signs, the others are accepted until their time. */
+import type { KeyObject } from 'node:crypto'
 import { importKey, type SigningKeyInput } from './import-key.js'
 import type { SigningKey } from './jws.js'
 
@@ -12,7 +13,7 @@ export interface SigningRing {
   accepted(now: number): readonly SigningKey[]
 }
 
-/** Checks the ring. Throws a `TypeError` for a key that is weak, of another kind than its algorithm, or there twice. */
+/** Checks the ring. Throws a `TypeError` for a key that is weak, of another kind than its algorithm, or there twice, under one algorithm or two. */
 export function signingRing(keys: SigningKeys | SigningRing): SigningRing {
   if ('accepted' in keys) return keys
   const [first, ...others] = checked(keys)
@@ -40,11 +41,30 @@ function checked(keys: SigningKeys): [Entry, ...Entry[]] {
   const inputs = 'algorithm' in keys ? [keys] : keys
   const ring = inputs.map((input) => ({ key: importKey(input), until: lastDay(input) }))
   if (ring.length === 0) throw new TypeError('signing keys: the list is empty; give at least one')
+  checkApart(ring.map(({ key }) => key))
   if (new Set(ring.map(({ key }) => key.id)).size < ring.length) {
     throw new TypeError('signing keys: two have the same id; drop one, or give it another `id`')
   }
   for (const { key } of ring) warnOf(key)
   return ring as [Entry, ...Entry[]]
+}
+
+/** One key, one algorithm, whatever it is called (JW-01): what is signed by one could pass for the other's. */
+function checkApart(keys: readonly SigningKey[]): void {
+  for (const [at, { algorithm, public: key }] of keys.entries()) {
+    const same = keys.slice(0, at).find((other) => isSame(other.public, key))
+    if (same?.algorithm === algorithm)
+      throw new TypeError('signing keys: two are the same key; drop one, and keep the `id` that tokens name it by')
+    if (same)
+      throw new TypeError(
+        `signing keys: one key is there for ${same.algorithm} and for ${algorithm}; make a key of its own for each`,
+      )
+  }
+}
+
+/** Of one kind first: node:crypto keeps the error of comparing two kinds, and throws it at whoever comes next. */
+function isSame(a: KeyObject, b: KeyObject): boolean {
+  return a.asymmetricKeyType === b.asymmetricKeyType && a.equals(b)
 }
 
 function warnOf({ public: key }: SigningKey): void {
