@@ -18,6 +18,7 @@ import {
 import { express } from 'sojourn/adapter/express'
 import { fetch } from 'sojourn/adapter/fetch'
 import { node } from 'sojourn/adapter/node'
+import { type Access, requireScope } from 'sojourn/guard/access'
 import { type CachedStore, cached } from 'sojourn/store/cached'
 import { fromExpressStore, toExpressStore } from 'sojourn/store/express-session'
 import { memory } from 'sojourn/store/memory'
@@ -157,4 +158,16 @@ export function aWeakStoreIsTakenByThoseWhoSayWhatItMeans(weak: WeakStore, their
   revocations({ store: weak })
   // @ts-expect-error: nor does a store of ours stand on it
   toExpressStore(weak, session.Store)
+}
+
+export function aScopeIsAskedForByWords(access: Access): void {
+  expectTypeOf(requireScope(sessions, 'orders')).toEqualTypeOf<Access>()
+  requireScope(sessions, ['orders', 'cart'] as const, { realm: 'shop', signIn: '/sign-in' })
+  // @ts-expect-error: it says what it asks for
+  requireScope(sessions)
+  // @ts-expect-error: words, not options
+  requireScope(sessions, { scope: 'orders' })
+  const request = { method: 'GET', url: '/', header: () => undefined }
+  // @ts-expect-error: who leaves the scope out would be let through
+  access.refuse({ userId: 'u1', refused: undefined, authenticatedAt: 1, amr: undefined, acr: undefined }, request)
 }

@@ -131,6 +131,11 @@ export async function aLoginKnowsTheData(): Promise<void> {
   expectTypeOf(session.amr).toEqualTypeOf<readonly string[] | undefined>()
   // @ts-expect-error: login() says it
   session.acr = 'aal3'
+  expectTypeOf(session.scope).toEqualTypeOf<readonly string[] | undefined>()
+  // @ts-expect-error: the token says it
+  session.scope = ['orders']
+  // @ts-expect-error: nor is it widened
+  session.scope?.push('orders')
   createSessions({ keys, initial: () => ({ count: 0 }), merge: { count: (guest, kept) => guest + kept } })
   // @ts-expect-error: no such rule
   createSessions({ keys, initial: () => ({ count: 0 }), merge: { count: 'add' } })

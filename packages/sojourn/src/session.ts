@@ -110,6 +110,14 @@ export class Session<Data extends object = Record<string, unknown>> {
     return this.#proven?.acr
   }
 
+  /**
+   * What the access token that came is good for, as `pair.issue` or its issuer said (RFC 6749, 3.3); `requireScope` asks
+   * for it. Absent: the session is not limited to a scope, and is good for all that its user may do.
+   */
+  get scope(): readonly string[] | undefined {
+    return this.#intent === 'login' ? undefined : this.#state?.scope
+  }
+
   /** When it ends if nobody comes back, epoch milliseconds. */
   get expiresAt(): number | undefined {
     return this.#record?.expiresAt

@@ -119,6 +119,8 @@ export interface State {
   readonly issuedAt?: number
   /** A token pair's: short, and renewed by its refresh half alone. It is not slid, rotated or converted. */
   readonly fixed?: boolean
+  /** What its credential is good for (RFC 6749, 3.3). Absent: for all that its user may do. */
+  readonly scope?: readonly string[] | undefined
 }
 
 /** An identifier made before its session is written, so that a page can already name it. */

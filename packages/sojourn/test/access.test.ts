@@ -2,13 +2,15 @@
 import { createServer } from 'node:http'
 import express5 from 'express'
 import express4 from 'express4'
-import { type Awaitable, acceptNoRevocation, createSessions, header, jwt, opaque, type Sessions } from 'sojourn'
+import { type Awaitable, acceptNoRevocation, cookie, createSessions, header, jwt, opaque, type Sessions } from 'sojourn'
 import { express } from 'sojourn/adapter/express'
 import { fetch as fetched } from 'sojourn/adapter/fetch'
 import { node } from 'sojourn/adapter/node'
-import { type Access, requireRecentLogin, requireUser, wayBack } from 'sojourn/guard/access'
+import { type Access, requireRecentLogin, requireScope, requireUser, wayBack } from 'sojourn/guard/access'
 import { memory } from 'sojourn/store/memory'
 import { type ManualClock, manualClock } from 'sojourn/testing/clock'
+import { type TokenPair, tokenPair } from 'sojourn/token/pair'
+import { tickets } from 'sojourn/token/ticket'
 import { afterEach, describe, expect, test } from 'vitest'
 import { listening } from './fixtures/servers.js'
 import { KEY, MINUTE } from './helpers.js'
@@ -17,12 +19,15 @@ const HTML = { accept: 'text/html,application/xhtml+xml;q=0.9,*/*;q=0.8' }
 
 interface World {
   readonly clock: ManualClock
+  readonly pair: TokenPair
   get(path: string, init?: RequestInit): Promise<Response>
   close(): Awaitable<void>
 }
 
-type Rules = { user: Access; recent: Access; otp: Access }
+type Rules = { user: Access; recent: Access; otp: Access; orders: Access }
 type Serve = (sessions: Sessions, rules: Rules) => Promise<{ origin: string; close(): Awaitable<void> }>
+
+const ISSUED = { issuer: 'https://shop.example', audience: 'shop' }
 
 const LOGINS: Record<string, { amr?: string[]; acr?: string }> = {
   '/login': {},
@@ -37,7 +42,9 @@ function ruleOf(rules: Rules, path: string): Access | undefined {
       ? rules.recent
       : path.startsWith('/otp')
         ? rules.otp
-        : undefined
+        : path.startsWith('/orders')
+          ? rules.orders
+          : undefined
 }
 
 const onExpress =
@@ -46,7 +53,7 @@ const onExpress =
     const app = framework()
     app.use(express(sessions))
     app.use('/mounted', rules.user.express, (_req, res) => void res.end('in'))
-    for (const name of ['user', 'recent', 'otp'] as const) app.use(`/${name}`, rules[name].express)
+    for (const name of ['user', 'recent', 'otp', 'orders'] as const) app.use(`/${name}`, rules[name].express)
     app.use(async (req, res) => {
       const login = LOGINS[req.path]
       if (login) (await sessions.of(req)).login('ada', login)
@@ -110,22 +117,33 @@ afterEach(async () => {
 
 async function start(serve: Serve): Promise<World> {
   const clock = manualClock()
-  const sessions = createSessions({ keys: KEY, clock, strategy: opaque({ store: memory({ clock }) }) })
+  const store = memory({ clock })
+  const pair = tokenPair({ keys: KEY, clock, store, revocations: acceptNoRevocation, access: ISSUED })
+  const sessions = createSessions({
+    keys: KEY,
+    clock,
+    strategy: [
+      opaque({ store: memory({ clock }) }),
+      jwt({ ...ISSUED, revocations: acceptNoRevocation, devices: store }),
+    ],
+    transport: [cookie(), header()],
+  })
   const signIn = '/sign-in'
   const rules = {
     user: requireUser(sessions, { signIn, realm: 'shop' }),
     recent: requireRecentLogin(sessions, { within: 5 * MINUTE, signIn, realm: 'shop' }),
     otp: requireRecentLogin(sessions, { within: 5 * MINUTE, method: ['pwd', 'otp'], acr: ['aal3', 'aal2'], signIn }),
+    orders: requireScope(sessions, ['orders', 'cart'], { signIn, realm: 'shop' }),
   }
   const { origin, close } = await serve(sessions, rules)
-  let cookie = ''
+  let held = ''
   const get: World['get'] = async (path, init = {}) => {
-    const headers = { ...(cookie === '' ? {} : { cookie }), ...(init.headers as Record<string, string>) }
+    const headers = { ...(held === '' ? {} : { cookie: held }), ...(init.headers as Record<string, string>) }
     const response = await fetch(origin + path, { redirect: 'manual', ...init, headers })
-    cookie = response.headers.getSetCookie().at(-1)?.split(';')[0] ?? cookie
+    held = response.headers.getSetCookie().at(-1)?.split(';')[0] ?? held
     return response
   }
-  const world = { clock, get, close }
+  const world = { clock, pair, get, close }
   open.push(world)
   return world
 }
@@ -182,6 +200,45 @@ describe.each(serves)('%s', (_, serve) => {
     expect((await get('/recent')).status).toBe(200)
   })
 
+  test('BR-04 AT-05: a token that is not good for it is 403 with what it lacks, to pages too; a wider one opens', async () => {
+    const { get, pair } = await start(serve)
+    const by = async (scope?: string) => {
+      const { accessToken } = await pair.issue({ userId: 'ada', scope })
+      return { authorization: `Bearer ${accessToken}` }
+    }
+    for (const scope of ['cart', 'orders', 'order cart', 'ORDERS CART', 'orderscart']) {
+      const headers = await by(scope)
+      for (const accept of [{}, HTML]) {
+        const refused = await get('/orders', { headers: { ...headers, ...accept } })
+        expect(refused.status).toBe(403)
+        expect(refused.headers.get('www-authenticate')).toBe(
+          'Bearer realm="shop", error="insufficient_scope", scope="orders cart"',
+        )
+        expect(refused.headers.get('cache-control')).toMatch(/no-store/)
+        expect(await refused.json()).toMatchObject({ status: 403, title: 'Forbidden' })
+      }
+      expect((await get('/user', { headers })).status).toBe(200)
+    }
+    for (const scope of ['orders cart', 'cart admin orders', undefined])
+      expect((await get('/orders', { headers: await by(scope) })).status).toBe(200)
+    // A session that is no token's is not limited, and nobody's is led to the form.
+    const nobody = await get('/orders')
+    expect([nobody.status, nobody.headers.get('www-authenticate')]).toEqual([401, 'Bearer realm="shop"'])
+    expect((await get('/orders', { headers: { authorization: 'Bearer a.b.c' } })).status).toBe(401)
+    expect((await get('/orders', { headers: HTML })).headers.get('location')).toBe('/sign-in?next=%2Forders')
+    await get('/login')
+    expect((await get('/orders')).status).toBe(200)
+  })
+
+  test('BR-02: a malformed Authorization header is refused as every credential is, and never passes', async () => {
+    const { get } = await start(serve)
+    for (const authorization of ['Bearer a,b', 'Bearer', 'Bearer "a"', 'Bearer a b']) {
+      const refused = await get('/user', { headers: { authorization } })
+      expect(refused.status).toBe(401)
+      expect(refused.headers.get('www-authenticate')).toBe('Bearer realm="shop", error="invalid_token"')
+    }
+  })
+
   test('A-96: from a form that was sent, back to the page that it was on, and only to one of ours', async () => {
     const { get } = await start(serve)
     const send = async (referer?: string) => {
@@ -206,6 +263,7 @@ describe('the decision', () => {
     authenticatedAt: undefined,
     amr: undefined,
     acr: undefined,
+    scope: undefined,
   } as const
   const request = (url: string, accept = 'text/html', method = 'GET') => ({
     method,
@@ -282,6 +340,12 @@ describe('the decision', () => {
     [() => requireRecentLogin(sessions, { within: 1000, acr: ['a"b'] }), /`acr`/],
     [() => requireRecentLogin(sessions, { within: 1000, acr: [] }), /`acr`.*empty/],
     [() => requireRecentLogin(sessions, { within: 1000, method: [] }), /`method`.*empty/],
+    [() => requireScope(sessions, []), /`scope`.*empty/],
+    [() => requireScope(sessions, undefined as never), /`scope`.*empty/],
+    [() => requireScope(sessions, ''), /`scope`.*word/],
+    [() => requireScope(sessions, 'cart orders'), /`scope`.*or a list/],
+    [() => requireScope(sessions, ['cart', 'a"b']), /`scope`.*word/],
+    [() => requireScope(sessions, 'cart', { realm: 'a"b' }), /realm/],
   ])('misuse is a TypeError', (make, why) => {
     expect(make).toThrow(TypeError)
     expect(make).toThrow(why)
@@ -307,6 +371,78 @@ test('a token says when and how its user signed in, and is judged by it', async 
   const refused = await get()
   expect(refused.status).toBe(401)
   expect(refused.headers.get('www-authenticate')).toContain('max_age="60"')
+})
+
+describe('AT-05: the scope of a session', () => {
+  const clock = manualClock()
+  const store = memory({ clock })
+  const pair = tokenPair({ keys: KEY, clock, store, revocations: acceptNoRevocation, access: ISSUED })
+  const byToken = jwt({ ...ISSUED, revocations: acceptNoRevocation, devices: store })
+  const sessions = createSessions({ keys: KEY, clock, strategy: byToken, transport: header() })
+  const all = tickets({ sessions, store: memory({ clock }) })
+
+  /** What a handler sees, with a token or none. */
+  const see = async <T>(token: string, work: (session: Awaited<ReturnType<typeof sessions.of>>) => T): Promise<T> => {
+    let seen: T | undefined
+    const handle = fetched(sessions, async (request) => {
+      seen = await work(await sessions.of(request))
+      return new Response('done')
+    })
+    const headers = token === '' ? {} : { authorization: `Bearer ${token}` }
+    await handle(new Request('https://shop.example/', { headers }))
+    return seen as T
+  }
+  const scopeOf = (token: string) => see(token, (session) => session.scope)
+
+  test('is what the pair granted, at each sight of the token, and absent where it granted none', async () => {
+    const { accessToken } = await pair.issue({ userId: 'ada', scope: 'cart orders' })
+    for (let n = 0; n < 3; n++) expect(await scopeOf(accessToken)).toEqual(['cart', 'orders'])
+    expect(await scopeOf((await pair.issue({ userId: 'ada' })).accessToken)).toBeUndefined()
+    expect(await scopeOf('')).toBeUndefined()
+  })
+
+  test('narrows with a refresh that asks for less, and never widens by one that asks for nothing', async () => {
+    const first = await pair.issue({ userId: 'ada', scope: 'cart orders' })
+    let { refreshToken } = first
+    const renewed = async (scope?: string) => {
+      const tokens = await pair.refresh(refreshToken, { scope })
+      if (typeof tokens === 'string') throw new Error(tokens)
+      refreshToken = tokens.refreshToken
+      return scopeOf(tokens.accessToken)
+    }
+    expect(await renewed('orders')).toEqual(['orders'])
+    for (const nothing of ['', ' ', '   ', undefined]) expect(await renewed(nothing)).toEqual(['cart', 'orders'])
+    expect(await pair.refresh(refreshToken, { scope: 'cart admin' })).toBe('scope')
+  })
+
+  test('is the same where other strategies issue, and a login in the session is a session of its own', async () => {
+    const { accessToken } = await pair.issue({ userId: 'ada', scope: 'cart' })
+    const strategy = [opaque({ store: memory({ clock }) }), byToken]
+    const several = createSessions({ keys: KEY, clock, strategy, transport: header() })
+    const seen: unknown[] = []
+    const handle = fetched(several, async (request) => {
+      const session = await several.of(request)
+      seen.push(session.scope)
+      session.login('ada')
+      seen.push(session.scope)
+      await session.commit()
+      seen.push(session.scope)
+      return new Response('done')
+    })
+    await handle(new Request('https://shop.example/', { headers: { authorization: `Bearer ${accessToken}` } }))
+    expect(seen).toEqual([['cart'], undefined, undefined])
+  })
+
+  test('goes with a ticket', async () => {
+    const { accessToken } = await pair.issue({ userId: 'ada', scope: 'cart' })
+    const ticket = await see(accessToken, (session) => all.issue(session, '/live'))
+    expect(await all.redeem(await ticket, '/live', { headers: {} })).toMatchObject({ userId: 'ada', scope: ['cart'] })
+  })
+
+  test('a frozen list: no handler widens it for the next', async () => {
+    const { accessToken } = await pair.issue({ userId: 'ada', scope: 'cart' })
+    expect(await see(accessToken, (session) => Object.isFrozen(session.scope))).toBe(true)
+  })
 })
 
 test('a store that fails answers 503 and lets nobody in', async () => {

@@ -316,7 +316,7 @@ describe('keys from a URL', () => {
       ],
     })
     const verify = made()
-    expect(await verify(token(one, clock()))).toMatchObject({ userId: 'ann' })
+    expect(await verify(token(one, clock()))).toMatchObject({ userId: 'ann', scope: undefined })
     const others: SigningKeyInput[] = [
       ...['enc', 'other', 'a b'].map((id) => ({ ...one, id: id.replace(' ', '') })),
       { id: 'private', algorithm: 'ES256', key: privateKey },

@@ -132,6 +132,13 @@ describe('our own claim', () => {
     expect(read({ ses: fine, pair: 1 })).toMatchObject({ fixed: true })
   })
 
+  test('AT-05: one with a scope is not for us to prolong, and what is no scope is good for nothing', () => {
+    expect(read({ ses: fine, scope: 'cart orders' })).toMatchObject({ fixed: true, scope: ['cart', 'orders'] })
+    for (const scope of [null, 1, ['cart'], {}, '', '  ', true])
+      expect(read({ scope })).toMatchObject({ fixed: true, scope: [] })
+    expect(read({})).toMatchObject({ scope: undefined })
+  })
+
   test('A-75: claims that are called as our fields are do not become them', () => {
     const hostile = { userId: 'root', data: '{}', version: 9, expiresAt: 9e15, persistent: true, fixed: false }
     expect(read(hostile)).toMatchObject({ fixed: true, record: { userId: 'ann', version: 1, persistent: undefined } })

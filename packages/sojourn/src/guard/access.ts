@@ -1,7 +1,7 @@
 /**
- * Who may go on: whoever is signed in, or has proven who they are a moment ago. A program is told so by a challenge
- * (RFC 9110, 11.6.1; RFC 9470), a page leads to the sign-in form, with the way back. What a user may do once they are
- * known is the app's to say.
+ * Who may go on: whoever is signed in, has proven who they are a moment ago, or holds a token that is good for it. A
+ * program is told so by a challenge (RFC 9110, 11.6.1; RFC 6750; RFC 9470), a page leads to the sign-in form, with the way
+ * back. What a user may do once they are known is the app's to say.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { then } from '../awaitable.js'
@@ -13,7 +13,7 @@ import type { Session } from '../session.js'
 import { Sessions } from '../sessions.js'
 import type { Awaitable } from '../types.js'
 
-/** Options of `requireUser`. */
+/** Options of `requireUser` and `requireScope`. */
 export interface AccessOptions {
   /** The path of the sign-in form: a page is sent there, with the way back as `next`. Default: everybody is answered 401. */
   signIn?: string
@@ -44,7 +44,7 @@ export interface AccessRequest {
 export interface Access {
   /** The answer to a request that may not go on; `undefined` for one that may. */
   refuse(
-    session: Pick<Session, 'userId' | 'refused' | 'authenticatedAt' | 'amr' | 'acr'>,
+    session: Pick<Session, 'userId' | 'refused' | 'authenticatedAt' | 'amr' | 'acr' | 'scope'>,
     request: AccessRequest,
   ): Problem | undefined
   /** For fetch handlers, Hono's `c.req.raw` among them: the answer, or `undefined` to go on. */
@@ -67,18 +67,19 @@ export function requireUser<Data extends object>(sessions: Sessions<Data>, optio
  */
 export function requireRecentLogin<Data extends object>(sessions: Sessions<Data>, options: RecentLoginOptions): Access {
   const { within, realm } = options
-  const methods = words('method', options.method)
-  const levels = words('acr', options.acr)
+  const methods = words('requireRecentLogin', 'method', options.method)
+  const levels = words('requireRecentLogin', 'acr', options.acr)
   if (!(Number.isFinite(within) && within >= 1000))
     throw new TypeError('requireRecentLogin: `within` is milliseconds, at least 1,000; five minutes are 300_000')
   const { clock } = Sessions.core(sessions as Sessions<object>).context
-  const insufficient = [
+  const lacking = [
     challenge({ refused: undefined }, realm),
     'error="insufficient_user_authentication"',
     'error_description="Sign in again to go on"',
     `max_age="${Math.floor(within / 1000)}"`,
     ...(levels.length > 0 ? [`acr_values="${levels.join(' ')}"`] : []),
   ].join(', ')
+  const insufficient = unauthorized('Sign in again to go on.', lacking)
 
   return access(sessions, options, ({ authenticatedAt, amr = [], acr }) => {
     // A time from beyond what clocks may differ by proves nothing: it would stay recent for years.
@@ -88,6 +89,30 @@ export function requireRecentLogin<Data extends object>(sessions: Sessions<Data>
     const high = levels.length === 0 || (acr !== undefined && levels.includes(acr))
     return recent && able && high ? undefined : insufficient
   })
+}
+
+/**
+ * Lets nobody pass who is not signed in, and no token that is not good for all of `scope`: that is 403 (RFC 6750, 3.1), for
+ * pages too, as signing in again widens nothing. A session that is not limited to a scope passes. Throws a `TypeError` for
+ * what is no scope.
+ *
+ * ```ts
+ * app.use('/orders', requireScope(sessions, 'orders').express)
+ * ```
+ */
+export function requireScope<Data extends object>(
+  sessions: Sessions<Data>,
+  scope: string | readonly string[],
+  options: AccessOptions = {},
+): Access {
+  const needed = words('requireScope', 'scope', scope ?? [])
+  const realm = challenge({ refused: undefined }, options.realm)
+  const lacking = `${realm}, error="insufficient_scope", scope="${needed.join(' ')}"`
+  const insufficient = problem(403, 'Forbidden', 'This token is not good for that.', { 'www-authenticate': lacking })
+
+  return access(sessions, options, ({ scope }) =>
+    scope === undefined || needed.every((word) => scope.includes(word)) ? undefined : insufficient,
+  )
 }
 
 /**
@@ -102,11 +127,11 @@ const SKEW = 300_000
 
 type Facts = Parameters<Access['refuse']>[0]
 
-/** `judge` says what is lacking of a user's session, as a challenge. */
+/** `judge` answers where something is lacking of a user's session: 401 where signing in would mend it. */
 function access<Data extends object>(
   sessions: Sessions<Data>,
   { signIn, realm }: AccessOptions,
-  judge: (session: Facts) => string | undefined,
+  judge: (session: Facts) => Problem | undefined,
 ): Access {
   if (signIn !== undefined && (!isOwnPath(signIn) || signIn.includes('#')))
     throw new TypeError('access: `signIn` is a path of this origin, such as "/sign-in"; a page is sent there')
@@ -114,11 +139,9 @@ function access<Data extends object>(
 
   const refuse: Access['refuse'] = (session, request) => {
     const known = session.userId !== undefined
-    const lacking = known ? judge(session) : challenge(session, realm)
-    if (lacking === undefined) return undefined
-    if (signIn !== undefined && isPage(request)) return redirect(signIn, origin(request))
-    const detail = known ? 'Sign in again to go on.' : 'Sign in to go on.'
-    return problem(401, 'Unauthorized', detail, { 'www-authenticate': lacking })
+    const refused = known ? judge(session) : unauthorized('Sign in to go on.', challenge(session, realm))
+    const mendable = refused?.status === 401 && signIn !== undefined && isPage(request)
+    return mendable ? redirect(signIn, origin(request)) : refused
   }
 
   const node: Access['node'] = (req, res) =>
@@ -144,6 +167,10 @@ function access<Data extends object>(
       return refused && new Response(refused.body === '' ? null : refused.body, refused)
     },
   }
+}
+
+function unauthorized(detail: string, lacking: string): Problem {
+  return problem(401, 'Unauthorized', detail, { 'www-authenticate': lacking })
 }
 
 /** Who asks for a page says so; a script that fetches takes anything, and wants to be told. */
@@ -172,13 +199,13 @@ function redirect(signIn: string, from: string | undefined): Problem {
   return { status: 303, headers: { location: signIn + query, 'cache-control': 'no-store' }, body: '' }
 }
 
-function words(option: string, value: string | readonly string[] | undefined): readonly string[] {
+function words(rule: string, option: string, value: string | readonly string[] | undefined): readonly string[] {
   if (value === undefined) return []
   const all = typeof value === 'string' ? [value] : [...value]
   // Read from a configuration that lacks it, an empty list would ask for nothing.
-  if (all.length === 0) throw new TypeError(`requireRecentLogin: \`${option}\` is empty; leave it out to ask for none`)
-  if (!all.every(isWord))
-    throw new TypeError(`requireRecentLogin: \`${option}\` is a word of visible ASCII such as "otp", or a list of such`)
+  if (all.length === 0)
+    throw new TypeError(`${rule}: \`${option}\` is empty, and would ask for nothing; name what is needed`)
+  if (!all.every(isWord)) throw new TypeError(`${rule}: \`${option}\` is a word of visible ASCII, or a list of such`)
   return all
 }
 

@@ -32,6 +32,8 @@ export interface Opened {
   readonly record: SessionRecord
   /** The access token of a pair, which the refresh half renews: good until it expires, whatever timeouts hold here. */
   readonly fixed?: boolean
+  /** What it is good for. Only what is `fixed` can say so. */
+  readonly scope?: readonly string[] | undefined
 }
 
 /** What a key is worth: the one that writes, one that is still read, or none any more. */
@@ -86,7 +88,7 @@ export class Stateless implements Strategy {
   open(credential: string, now: number): Awaitable<State | Refusal> {
     const found = this.#recent.get(credential) ?? this.#verify(credential, now)
     if (typeof found === 'string') return found
-    const { id, record, issuedAt, fixed } = found
+    const { id, record, issuedAt, fixed, scope } = found
     const key = found.keyIs(now)
     if (key === 'gone') return 'forged'
     if (fixed && now >= record.expiresAt) return 'expired'
@@ -94,7 +96,7 @@ export class Stateless implements Strategy {
     if (typeof state === 'string') return state
     return then(this.#registry.ended(id, record, issuedAt), (ended) => {
       if (ended) return 'ended'
-      if (fixed) return { id, record, issuedAt, due: false, fixed }
+      if (fixed) return { id, record, issuedAt, due: false, fixed, scope }
       // What an older key sealed is sealed anew at the first chance.
       return { id, record, issuedAt, due: state.due || key === 'older' }
     })

@@ -106,8 +106,8 @@ export class AccessTokens {
     if (typeof unwrapped === 'string') return unwrapped
     const found = readAccessToken(unwrapped.token, this.#keys.signing.accepted(now), this.#options, now)
     if (typeof found === 'string') return found
-    const { id, issuedAt, record, claims, key, fixed = false } = found
-    return { id, issuedAt, record, claims, key, fixed, keyIs: (now) => this.#standing(key, unwrapped.key, now) }
+    const { id, issuedAt, record, claims, key, scope, fixed = false } = found
+    return { id, issuedAt, record, claims, key, scope, fixed, keyIs: (now) => this.#standing(key, unwrapped.key, now) }
   }
 
   #unwrap(text: string): { token: string; key?: EncryptionKey } | Refusal {
@@ -136,9 +136,11 @@ export function readAccessToken(
   if (typeof found === 'string') return found
   const { ses = [found.issuedAt, found.issuedAt, found.issuedAt, 1, 0] } = claims
   if (found.id === undefined || !isOwn(ses)) return 'malformed'
-  // What another issuer made for us, and what belongs to a pair, is not for us to prolong.
-  const fixed = claims.pair === 1 || claims.ses === undefined
-  return { id: found.id, issuedAt: ses[0], record: recordOf(found, ses, claims), claims, key, fixed }
+  const { id, scope } = found
+  // What another issuer made for us, and what belongs to a pair, is not for us to prolong; nor what is good for less than
+  // a session of ours, which would not say so.
+  const fixed = claims.pair === 1 || claims.ses === undefined || scope !== undefined
+  return { id, issuedAt: ses[0], record: recordOf(found, ses, claims), claims, key, scope, fixed }
 }
 
 function recordOf(found: Registered, own: Own, claims: Record<string, unknown>): SessionRecord {

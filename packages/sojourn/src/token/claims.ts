@@ -22,6 +22,8 @@ export interface Registered {
   readonly issuedAt: number
   readonly expiresAt: number
   readonly authenticatedAt: number | undefined
+  /** What the token is good for. Absent: it does not say, and is good for all that its user may do. */
+  readonly scope: readonly string[] | undefined
 }
 
 /** Throws a `TypeError` where issuer or audience is missing. */
@@ -46,7 +48,16 @@ export function registered(
   if (Math.max(iat, nbf) * 1000 > now + LEEWAY) return 'malformed'
   if (now >= exp * 1000) return 'expired'
   const authenticatedAt = claims.auth_time === undefined ? undefined : authTime * 1000
-  return { userId: sub, id, issuedAt: Math.floor(iat * 1000), expiresAt: exp * 1000, authenticatedAt }
+  const scope = scopeOf(claims.scope)
+  return { userId: sub, id, issuedAt: Math.floor(iat * 1000), expiresAt: exp * 1000, authenticatedAt, scope }
+}
+
+/** Words with a space between (RFC 9068, 2.2.3). What is there and is no such text is good for nothing. */
+function scopeOf(value: unknown): readonly string[] | undefined {
+  if (value === undefined) return undefined
+  const words = typeof value === 'string' ? value.split(' ').filter((word) => word !== '') : []
+  // Frozen: a token that was read is shared by all requests that carry it.
+  return Object.freeze(words)
 }
 
 /** One audience, or several of which one is ours, to the letter. */

@@ -85,7 +85,9 @@ export function placeOf(
 /** The part of the granted scope that is asked for, all of it by default; `undefined` for more than was granted. */
 export function narrowed(granted: string | undefined, asked: string | undefined): { scope?: string } | undefined {
   const own = granted?.split(' ') ?? []
-  const wanted = asked === undefined ? own : [...new Set(asked.split(' ').filter((word) => word !== ''))]
+  const words = new Set(asked?.split(' ').filter((word) => word !== ''))
+  // Who names no word asks for all: a token without a scope would be good for more than was granted.
+  const wanted = words.size === 0 ? own : [...words]
   if (!wanted.every((word) => own.includes(word))) return undefined
   return wanted.length === 0 ? {} : { scope: wanted.join(' ') }
 }

@@ -36,6 +36,8 @@ export interface Redeemed {
   readonly userId: string | undefined
   readonly createdAt: number
   readonly authenticatedAt: number | undefined
+  /** What the access token that asked for the ticket is good for. Absent: for all that the user may do. */
+  readonly scope: readonly string[] | undefined
   readonly expiresAt: number
   readonly persistent: boolean
   /** Untrusted text: escape it. */
@@ -168,10 +170,10 @@ export class Tickets<Data extends object> {
     return strategy.open(credential, context.clock())
   }
 
-  #redeemed({ id, record }: State, credential: string): Redeemed {
+  #redeemed({ id, record, scope }: State, credential: string): Redeemed {
     const { userId, createdAt, authenticatedAt, expiresAt, persistent = false, device } = record
     const alive = () => then(this.#open(credential), (found) => typeof found !== 'string')
-    return { id, userId, createdAt, authenticatedAt, expiresAt, persistent, device, alive }
+    return { id, userId, createdAt, authenticatedAt, scope, expiresAt, persistent, device, alive }
   }
 }
 

@@ -26,7 +26,9 @@ export interface Bearer {
   readonly id: string
   readonly expiresAt: number
   readonly authenticatedAt: number | undefined
-  /** All that the token says: `scope`, `client_id`, the issuer's own. */
+  /** What the token is good for (RFC 6749, 3.3). Absent: it does not say. */
+  readonly scope: readonly string[] | undefined
+  /** All that the token says: `client_id`, `amr`, the issuer's own. */
   readonly claims: Readonly<Record<string, unknown>>
 }
 
@@ -68,8 +70,8 @@ export function verifier(options: VerifierOptions): Verify {
     })
 }
 
-function bearer({ id, record: { userId, expiresAt, authenticatedAt }, claims }: AccessToken): Bearer {
-  return { userId: userId!, id, expiresAt, authenticatedAt, claims }
+function bearer({ id, record: { userId, expiresAt, authenticatedAt }, scope, claims }: AccessToken): Bearer {
+  return { userId: userId!, id, expiresAt, authenticatedAt, scope, claims }
 }
 
 function local(keys: (now: number) => readonly SigningKey[], clock: () => number): RemoteJwks {
