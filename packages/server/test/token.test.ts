@@ -370,14 +370,19 @@ describe('other origins', () => {
     'https://evil.example',
     'https://app.example.evil.example',
     'https://sub.app.example',
+    'https://app.example.evil',
+    'https://evilapp.example',
     'http://app.example',
     'https://app.example:8443',
     'null',
-  ])('A-66: %s is not allowed', async (origin) => {
+    '*',
+  ])('A-66 A-124: %s is not allowed', async (origin) => {
     const server = await started({ allowedOrigins: [SPA] })
     const ann = await server.user('ann')
     const api = server.visitor()
-    expect((await preflight(api, origin)).headers.get('access-control-allow-origin')).toBeNull()
+    const asked = await preflight(api, origin)
+    expect(asked.headers.get('access-control-allow-origin')).toBeNull()
+    expect(asked.headers.get('access-control-allow-credentials')).toBeNull()
     const login = await api.post('/api/token', { username: 'ann', password: PASSWORD }, from(origin))
     expect(login.status).toBe(403)
     expect(login.headers.get('access-control-allow-origin')).toBeNull()

@@ -350,7 +350,7 @@ describe('keys from a URL', () => {
     expect(warned).not.toHaveBeenCalled()
   })
 
-  test('A-35: no header of a token leads to a request', async () => {
+  test('A-35 9.1.3: no header of a token leads to a request', async () => {
     const verify = made()
     await verify(token(one, clock()))
     clock.advance(30_000)

@@ -147,11 +147,11 @@ describe('headers that a signature does not help', () => {
   })
 
   test.each([
-    ['A-35', { jwk: { kty: 'oct', k: 'AAAA' } }],
-    ['A-35', { jku: 'https://evil.example/jwks.json' }],
-    ['A-35', { x5u: 'https://evil.example/x.pem' }],
-    ['A-35', { x5c: ['AAAA'] }],
-    ['A-35', { x5t: 'AAAA' }],
+    ['A-35 9.1.3', { jwk: { kty: 'oct', k: 'AAAA' } }],
+    ['A-35 9.1.3', { jku: 'https://evil.example/jwks.json' }],
+    ['A-35 9.1.3', { x5u: 'https://evil.example/x.pem' }],
+    ['A-35 9.1.3', { x5c: ['AAAA'] }],
+    ['A-35 9.1.3', { x5t: 'AAAA' }],
     ['A-37', { crit: ['exp'] }],
     ['A-37', { crit: [] }],
     ['A-37', { crit: ['alg', 'alg'] }],

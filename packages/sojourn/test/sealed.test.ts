@@ -1,9 +1,21 @@
 import crypto from 'node:crypto'
 import { syncBuiltinESMExports } from 'node:module'
-import { acceptNoRevocation, generateSecret, type SealedOptions, sealed } from 'sojourn'
+import {
+  acceptNoRevocation,
+  cookie,
+  generateSecret,
+  header,
+  opaque,
+  type SealedOptions,
+  type SessionRecord,
+  sealed,
+  type Transport,
+} from 'sojourn'
+import { fetch } from 'sojourn/adapter/fetch'
 import { memory } from 'sojourn/store/memory'
 import { manualClock } from 'sojourn/testing/clock'
 import { revocations } from 'sojourn/token/revocation'
+import { tickets } from 'sojourn/token/ticket'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { gated } from './helpers.js'
 import { Client } from './jar.js'
@@ -257,7 +269,7 @@ describe('a session of any size', () => {
 describe('what opens nothing', () => {
   const app = sealedPlace()
 
-  test('one bit changed anywhere, another key, another cookie name', async () => {
+  test('A-53: one bit changed anywhere, or what an app with another key has sealed', async () => {
     const client = new Client(app.handler)
     await client.send('/login/ann')
     const [[name, value]] = [...client.cookies] as [[string, string]]
@@ -272,6 +284,91 @@ describe('what opens nothing', () => {
     const strategy = sealed({ revocations: acceptNoRevocation })
     expect(await refusedFor(value, place({ keys: generateSecret(), strategy }).handler)).toBe('forged')
     expect(await refusedFor(value, place({ keys, strategy, clock: app.clock }).handler)).toBeUndefined()
+  })
+
+  test('A-53: one cookie’s state under another name, or in a header, of the same key', async () => {
+    const strategy = sealed({ revocations: acceptNoRevocation })
+    const { clock } = app
+    const at = (transport: Transport) => place({ keys, clock, strategy, transport }).handler
+    const client = new Client(app.handler)
+    await client.send('/login/ann')
+    const [value] = client.cookies.values()
+    const inCookie = (name: string) =>
+      new Client(at(cookie({ name })), new Map([[`__Host-Http-${name}`, value!]])).get<View>('/')
+    const inHeader = async (name: string, sent: string) => {
+      const request = new Request('https://shop.example/', { headers: { [name]: sent } })
+      return (await (await at(header({ name }))(request)).json()) as View
+    }
+    expect(await inCookie('session')).toMatchObject({ user: 'ann' })
+    for (const view of [
+      await inCookie('admin'),
+      await inCookie('session2'),
+      await inHeader('authorization', `Bearer ${value}`),
+      await inHeader('x-session-id', value!),
+    ]) {
+      expect(view.refused).toBe('forged')
+      expect(view.user).toBeUndefined()
+    }
+  })
+
+  test('A-53: what the same key has sealed for another purpose', async () => {
+    const { clock } = app
+    const store = memory({ clock })
+    const kept = place({ keys, clock, strategy: opaque({ store, encrypt: 'keys' }) })
+    await new Client(kept.handler).send('/login/ann')
+    const [[, { data: record }]] = [...store.list('ann')] as [[string, SessionRecord]]
+    const waiting = memory({ clock })
+    const all = tickets({ sessions: app.sessions, store: waiting })
+    const client = new Client(
+      fetch(app.sessions, async (request) => {
+        const session = await app.sessions.of(request)
+        session.login('ann')
+        await session.commit()
+        return new Response(await all.issue(session, '/live'))
+      }),
+    )
+    const ticket = await (await client.send('/')).text()
+    const [[, { data: content }]] = [...waiting.list()] as [[string, SessionRecord]]
+    const [[name, own]] = [...client.cookies] as [[string, string]]
+    const keyId = own.slice(0, own.indexOf('.'))
+    const visit = (value: string) => new Client(app.handler, new Map([[name, value]])).get<View>('/')
+    expect(await visit(own)).toMatchObject({ user: 'ann' })
+    for (const text of [record, content]) {
+      const sealed = text.slice(text.indexOf(`${keyId}.`))
+      // Of this key, and of the form of a session's.
+      expect(sealed).toMatch(/^[A-Za-z0-9]+\.[\w-]{60,}$/)
+      expect(await visit(sealed)).toMatchObject({ refused: 'forged', count: 0 })
+    }
+    expect(await visit(ticket)).toMatchObject({ refused: 'malformed' })
+    expect(await all.redeem(own, '/live', { headers: {} })).toBe('malformed')
+  })
+
+  test('A-55: a text that iron has sealed, with the same secret and whatever is wrong with it', async () => {
+    const derived = (salt: string) => crypto.pbkdf2Sync(keys, salt, 1, 32, 'sha1')
+    const iron = (expiry: string, prefix = 'Fe26.2', id = '') => {
+      const [salt, macSalt] = [crypto.randomBytes(32).toString('hex'), crypto.randomBytes(32).toString('hex')]
+      const iv = crypto.randomBytes(16)
+      const cipher = crypto.createCipheriv('aes-256-cbc', derived(salt), iv)
+      const sealed = Buffer.concat([cipher.update('{"id":"x","userId":"ann"}'), cipher.final()])
+      const parts = [prefix, id, salt, iv.toString('base64url'), sealed.toString('base64url'), expiry]
+      const text = parts.join('*')
+      const mac = crypto.createHmac('sha256', derived(macSalt)).update(text).digest('base64url')
+      return `${text}*${macSalt}*${mac}`
+    }
+    const fine = iron('')
+    const texts = [
+      fine,
+      iron(String(Date.now() + 60_000)),
+      ...[iron('NaN'), iron('1'), iron('', 'Fe26.1'), iron('', 'Fe26.2', 'other'), iron('', 'fe26.2')],
+      ...[`${fine}~2`, `${fine}*x`, fine.slice(0, fine.lastIndexOf('*')), fine.slice(0, -1), 'Fe26.2', 'Fe26.2*******'],
+    ]
+    for (const text of texts) {
+      const client = new Client(app.handler, new Map([['__Host-Http-session', text]]))
+      const view = await client.get<View>('/')
+      expect(view.refused, text).toMatch(/malformed|forged/)
+      expect(view.user).toBeUndefined()
+      expect([...client.cookies.values()]).toEqual([text])
+    }
   })
 
   test('a second spelling of the same bytes', async () => {
