@@ -86,6 +86,17 @@ test('a schema is made where there is none, and the same table in two schemas is
   expect([await b.endAll('u'), await a.endAll('u')]).toEqual([0, 1])
 })
 
+test('several tables are migrated into one new schema at once, and one table by several', async () => {
+  const wide = connect(pool.options.connectionString!, { max: 10 })
+  // Connected, and with what a session remembers of a schema that is not there.
+  await Promise.all(Array.from({ length: 10 }, () => wide.query("SELECT to_regclass('app0.t0'), pg_sleep(0.05)")))
+  for (let round = 0; round < 5; round++) {
+    const tables = Array.from({ length: 10 }, (_, i) => ({ schema: `app${round}`, table: `t${i % 5}` }))
+    await Promise.all(tables.map((place) => migrate(wide, place)))
+    for (const place of tables) expect(await migrate(wide, place)).toEqual({ from: 1, to: 1 })
+  }
+})
+
 test('without a schema the search path decides, as for any table', async () => {
   await pool.query('CREATE SCHEMA app')
   const inApp = connect(`${pool.options.connectionString}?options=-c%20search_path%3Dapp%2Cpublic`)

@@ -36,7 +36,7 @@ export function namesOf({ table = 'sojourn_sessions', schema }: Place): Names {
  * The key of an advisory lock: 64 bits of a hash, so that it meets neither another user's nor the application's own.
  * A number of that size is text, in JavaScript.
  */
-export function lockKey({ full }: Names, purpose: string, subject: string): string {
+export function lockKey({ full }: Pick<Names, 'full'>, purpose: string, subject: string): string {
   return createHash('sha256').update(`sojourn\0${full}\0${purpose}\0${subject}`).digest().readBigInt64BE().toString()
 }
 
@@ -98,11 +98,17 @@ export function migration(names: Names): string {
   const { table, schema, full } = names
   const path = schema === undefined ? 'current_schemas(false)' : `ARRAY['${schema}']::name[]`
   const steps = STEPS.map((step, i) => `IF layout < ${i + 1} THEN ${step(names)} END IF;`)
+  // Its tables have a lock each, and would all make the schema at once.
+  const within =
+    schema === undefined
+      ? ''
+      : `PERFORM pg_advisory_xact_lock(${lockKey({ full: `"${schema}"` }, 'migrate', '')});
+      IF NOT EXISTS (SELECT FROM pg_namespace WHERE nspname = '${schema}') THEN CREATE SCHEMA "${schema}"; END IF;`
   return `DO $migration$
     DECLARE layout integer := 0; there record;
     BEGIN
+      ${within}
       PERFORM pg_advisory_xact_lock(${lockKey(names, 'migrate', '')});
-      ${schema === undefined ? '' : `IF to_regnamespace('"${schema}"') IS NULL THEN CREATE SCHEMA "${schema}"; END IF;`}
       -- Not to_regclass: it would answer from what the session remembers of the time before the lock.
       SELECT coalesce(obj_description(c.oid, 'pg_class'), '') AS comment INTO there
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
