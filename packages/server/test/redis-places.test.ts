@@ -1,7 +1,14 @@
 /** A server on Redis as it is run: as a Cluster, and behind Sentinels that replace a master. */
 import { storePlace } from '@sojourn/server/place'
 import { describe, expect, test } from 'vitest'
-import { type RedisServer, startCluster, startSentinel, until, useRedis } from '../../sojourn/test/engines/redis.js'
+import {
+  type RedisServer,
+  startCluster,
+  startRedis,
+  startSentinel,
+  until,
+  useRedis,
+} from '../../sojourn/test/engines/redis.js'
 import { client } from './client.js'
 import { PASSWORD, type Started, started } from './started.js'
 
@@ -18,6 +25,19 @@ async function visit(server: Started, username: string): Promise<void> {
   expect((await stolen.get('/api/session')).body.user).toBeNull()
   expect((await laptop.get('/api/session')).body.user.username).toBe(username)
 }
+
+const NO_SUCH = /SOJOURN_STORE: Redis: it has no database of this number.*Correct the number/
+
+describe('one server', () => {
+  const redis = useRedis(() => startRedis())
+
+  test('is used in the database that the address names, and refused where that is none', async () => {
+    const at = (db: number) => started({ store: storePlace(`redis://${hosts([redis()])}/${db}`) })
+    await visit(await at(15), 'ada')
+    expect(await redis().command('INFO', 'keyspace')).toMatch(/^(?!.*db0:).*db15:/s)
+    await expect(at(16)).rejects.toThrow(NO_SUCH)
+  })
+})
 
 describe('a Cluster', () => {
   const cluster = useRedis(() => startCluster(3))
@@ -37,6 +57,8 @@ describe('Sentinels', () => {
     const { sentinels, name, servers } = sentinel()
     const server = await started({ store: storePlace(`redis-sentinel://${hosts(sentinels)}?sentinelMasterId=${name}`) })
     await visit(server, 'ada')
+    const noDatabase = storePlace(`redis-sentinel://${hosts(sentinels)}/99?sentinelMasterId=${name}`)
+    await expect(started({ store: noDatabase })).rejects.toThrow(NO_SUCH)
     const grace = await server.user('grace')
     await until(async () => (await servers[0]!.command('WAIT', '1', '1000')).includes('1'))
     await servers[0]!.kill()

@@ -45,13 +45,23 @@ export async function redisEngine(place: RedisPlace, { clock }: EngineContext): 
     async ready() {
       said = undefined
       try {
+        // The driver tells of a database that is refused in an event alone, and goes on in the first one.
+        if (client instanceof Redis && db !== 0) await client.select(db).catch(refused)
         await client.ping()
       } catch (error) {
-        throw said ?? error
+        throw error instanceof TypeError ? error : (said ?? error)
       }
     },
     close: async () => client.disconnect(),
   }
+}
+
+/** Throws a `TypeError` for what says to choose another database, and anything else as it is. */
+function refused(error: Error): never {
+  if (!/DB index|out of range/i.test(error.message)) throw error
+  throw new TypeError(
+    'it has no database of this number; most have 0 to 15. Correct the number at the end of the address',
+  )
 }
 
 /** Sessions have the prefix that the library gives them, so that an app's own and this server's are found in one place. */
