@@ -1,5 +1,5 @@
 /** Where records live, as one line of text says it. Such a line may hold a password, so that no message repeats it. */
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 
 /** A checked place. */
 export type Place = MemoryPlace | PathPlace | RedisPlace | ServerPlace
@@ -49,6 +49,11 @@ export const NAMES: Readonly<Record<Place['kind'], string>> = {
 /** Whether several machines can share what is there. */
 export function isShared({ kind }: Place): boolean {
   return kind === 'redis' || kind === 'postgres' || kind === 'mongodb'
+}
+
+/** Where the sessions of such a place are on the disk. `data` is the data folder. */
+export function pathOf({ kind, path }: PathPlace, data: string): string {
+  return path ?? join(data, kind === 'sqlite' ? 'sessions.db' : 'records')
 }
 
 /** Reads where sessions live. Throws a `TypeError` that says what to write instead, and repeats nothing. */

@@ -1,4 +1,5 @@
 /** `sojourn move` between real databases: under load, killed on the way, begun again; and nobody notices. */
+import { existsSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { connectEngine } from '@sojourn/server/engines/connect'
@@ -159,6 +160,88 @@ describe('sojourn move', () => {
     },
     120_000,
   )
+
+  /** Runs it dry or not, and gives its code and its words. */
+  const run = async (from: string, to: string, ...args: string[]) => {
+    const spawned = sojourn(['move', '--data', folder(), '--from', from, '--to', to, ...args])
+    const code = await spawned.ended
+    return { code, said: spawned.output() }
+  }
+
+  test.each([[['--dry-run']], [[]]])('%s: a place that is not there is refused, and not made', async (args) => {
+    const here = folder()
+    writeFileSync(join(here, 'text'), '')
+    for (const [from, says] of [
+      ['sqlite:', 'SQLite: there is no such file'],
+      [`sqlite:${join(here, 'typo', 'none.db')}`, 'SQLite: there is no such file'],
+      [`sqlite:${here}`, 'SQLite: there is no such file'],
+      [`file:${join(here, 'typo')}`, 'the folder: there is no such folder'],
+      [`file:${join(here, 'text')}`, 'the folder: there is no such folder'],
+    ] as const) {
+      const { code, said } = await run(from, `file:${join(here, 'new')}`, ...args)
+      expect([code, said]).toEqual([
+        1,
+        expect.stringMatching(new RegExp(`SOJOURN_STORE_FROM: ${says}; correct --from`)),
+      ])
+    }
+    expect(readdirSync(here)).toEqual(['text'])
+  })
+
+  test.each([[['--dry-run']], [[]]])('%s: a place without sessions is said to be one', async (args) => {
+    const accounts = join(folder(), 'accounts.db')
+    writeFileSync(accounts, '')
+    const { code, said } = await run(`sqlite:${accounts}`, await place('sqlite'), ...args)
+    expect([code, said]).toEqual([1, expect.stringMatching(/nothing to move; .*correct --from/)])
+  })
+
+  test.each([[['--dry-run']], [[]]])(
+    '%s: a store with sessions of its own is refused, and left alone',
+    async (args) => {
+      for (const kind of ['file', 'postgres'] as const) {
+        const [old, now] = [await place('sqlite'), await place(kind)]
+        await fill(old, 100)
+        await fill(now, 100)
+        const { code, said } = await run(old, now, ...args)
+        expect([code, said]).toEqual([1, expect.stringMatching(/SOJOURN_STORE: .*has sessions already.*with --to/)])
+        expect([await count(old), await count(now)]).toEqual([100, 100])
+      }
+    },
+  )
+
+  test('PostgreSQL without tables is refused, dry or not, unless they are to be made', async () => {
+    const [old, now] = [await place('sqlite'), await place('postgres')]
+    await fill(old, 100)
+    for (const args of [['--dry-run'], []]) {
+      const { code, said } = await run(old, now, ...args)
+      expect([code, said]).toEqual([
+        1,
+        expect.stringMatching(/is not there\. Run `sojourn migrate`, or give --migrate\n$/),
+      ])
+    }
+    const dry = await run(old, now, '--migrate', '--dry-run')
+    expect(dry).toMatchObject({ code: 0, said: expect.stringContaining('The new place would be made first.') })
+    // It is still not made.
+    expect((await run(old, now, '--dry-run')).code).toBe(1)
+    expect(await run(old, now, '--migrate')).toMatchObject({ code: 0, said: expect.stringContaining('100 moved') })
+    expect((await run(now, await place('redis'), '--dry-run')).said).toContain('sojourn_sessions: 100 of users')
+  })
+
+  test('a dry run makes no new place, and of a move that is over says that nothing is left', async () => {
+    const old = await place('sqlite')
+    await fill(old, 100)
+    for (const kind of ['sqlite', 'file']) {
+      const path = join(folder(), 'deep', 'new')
+      const dry = await run(old, `${kind}:${path}`, '--dry-run')
+      expect(dry).toMatchObject({ code: 0, said: expect.stringContaining('100 of users and 0 others would be moved') })
+      expect(dry.said).toContain('The new place would be made first.')
+      expect(existsSync(join(path, '..'))).toBe(false)
+    }
+    const now = await place('file')
+    expect(await run(old, now)).toMatchObject({ code: 0, said: expect.stringContaining('sojourn_sessions: 100 moved') })
+    expect(await run(old, now, '--dry-run')).toMatchObject({ code: 0, said: expect.stringContaining('0 of users') })
+    expect(await run(old, now)).toMatchObject({ code: 0, said: expect.stringContaining('0 moved') })
+    expect(await count(now)).toBe(100)
+  })
 
   test('says what cannot move, and repeats no address', async () => {
     const run = async (...args: string[]) => {

@@ -133,8 +133,22 @@ describe('a move', () => {
     const { from, to } = pair()
     from.set('id', record(), 0)
     to.set('id', record({ data: '{"n":0}' }), 0)
-    await expect(moving({ from, to, clock }).move()).rejects.toThrow('the new store has sessions already')
+    const store = moving({ from, to, clock })
+    expect(await store.stage()).toBe('occupied')
+    await expect(store.move()).rejects.toThrow('the new store has sessions already')
     expect(from.get('id')).toEqual(record())
+  })
+
+  test('says beforehand what it would begin with, and writes nothing for it', async () => {
+    const { from, to } = pair()
+    from.set('id', record(), 0)
+    const store = moving({ from, to, clock })
+    for (let i = 0; i < 2; i++) expect(await store.stage()).toBe('ready')
+    // Still so: what is new is made in the old store.
+    store.set('another', record(), 0)
+    expect(from.get('another')).toEqual(record())
+    await store.move()
+    expect(await store.stage()).toBe('begun')
   })
 
   test('is broken off by its signal, and goes on with the next', async () => {

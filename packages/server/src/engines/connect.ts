@@ -101,7 +101,7 @@ export async function migrateEngines(
   return done
 }
 
-/** Connects one database alone, waits until it answers, and makes its tables where that is asked for. */
+/** Connects one database alone, waits until it answers, makes its tables where that is asked for, and looks whether they are there. */
 export async function connectEngine(
   place: Place,
   variable: string,
@@ -110,8 +110,14 @@ export async function connectEngine(
 ): Promise<Engine> {
   return about(variable, place, async () => {
     const { engine, migrated } = await opening(place, context, options)
-    if (options.migrate) await migrated()
-    return engine
+    try {
+      if (options.migrate) await migrated()
+      await engine.laidOut?.()
+      return engine
+    } catch (error) {
+      await engine.close()
+      throw error
+    }
   })
 }
 

@@ -26,10 +26,16 @@ export interface Engine {
   ready(): Promise<void>
   /** Makes the tables or brings them up to date, and says what it did; absent where they are made when they are first used. */
   readonly migrate?: () => Promise<string[]>
-  /** Rejects where a table is missing that this version needs, or is of another layout; absent where `migrate` is. */
+  /**
+   * Rejects where a table is missing that this version needs, or is of another layout, with `NotMigrated` where `migrate`
+   * helps; absent where `migrate` is.
+   */
   readonly laidOut?: () => Promise<void>
   close(): Promise<void>
 }
+
+/** Tables are missing, or of an older version's layout. Its message says what to do at the terminal. */
+export class NotMigrated extends TypeError {}
 
 /** What engines are made with. */
 export interface EngineContext {

@@ -4,7 +4,7 @@ import { postgresAccounts } from '../accounts/postgres.js'
 import { postgresCarts } from '../carts/postgres.js'
 import { postgresIdentities } from '../identity/postgres.js'
 import { faulting } from '../repositories.js'
-import { driver, type Engine, type EngineContext, PATIENCE, TABLES } from './engine.js'
+import { driver, type Engine, type EngineContext, NotMigrated, PATIENCE, TABLES } from './engine.js'
 import { layoutThere, migrateAccounts } from './postgres-layout.js'
 import type { Sql } from './postgres-pool.js'
 
@@ -53,9 +53,17 @@ export async function postgresEngine(url: string, { clock }: EngineContext): Pro
       for (const table of [...TABLES, COUNTS]) {
         const store = postgres(pool, { table, clock })
         // Its first verb looks at the table.
-        await Promise.resolve(store.get('laid out?')).finally(() => store.close())
+        await Promise.resolve(store.get('laid out?'))
+          .catch(inOurWords)
+          .finally(() => store.close())
       }
     },
     close: () => pool.end(),
   }
+}
+
+/** What the library says names an option of its own; here that is a flag. */
+function inOurWords(error: Error): never {
+  const text = error.message.replace(/, or set `migrate: true`$/, ', or give --migrate')
+  throw text === error.message ? error : new NotMigrated(text, { cause: error })
 }

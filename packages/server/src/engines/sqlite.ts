@@ -6,17 +6,17 @@ import { sqliteAccounts } from '../accounts/sqlite.js'
 import { sqliteCarts } from '../carts/sqlite.js'
 import { openDatabase } from '../database.js'
 import { sqliteIdentities } from '../identity/sqlite.js'
-import type { PathPlace } from '../place.js'
+import { type PathPlace, pathOf } from '../place.js'
 import { faulting } from '../repositories.js'
 import { createCountStore } from '../throttle-store.js'
 import type { Engine, EngineContext } from './engine.js'
 
 /** On the disk of this machine. Tables are made and brought up to date when they are first used. */
-export function sqliteEngine({ path }: PathPlace, { data, clock }: EngineContext): Engine {
+export function sqliteEngine(place: PathPlace, { data, clock }: EngineContext): Engine {
   return {
-    store: (table) => sqlite(path ?? join(data, 'sessions.db'), { durability: 'full', clock, table }),
+    store: (table) => sqlite(pathOf(place, data), { durability: 'full', clock, table }),
     repositories() {
-      const file = path ?? join(data, 'accounts.db')
+      const file = place.path ?? join(data, 'accounts.db')
       mkdirSync(dirname(file), { recursive: true, mode: 0o700 })
       const database = openDatabase(file)
       const one = database.prepare('SELECT 1 FROM accounts LIMIT 1')

@@ -30,6 +30,11 @@ export interface MovingStore extends UserStore {
    * @throws Error when the new store is not empty at the first walk; the stores' own faults; the signal's reason.
    */
   move(options?: WalkOptions): Promise<number>
+  /**
+   * Where the move is. `begun`: a walk has begun, and another goes on. `ready`: none has, and one may begin. `occupied`:
+   * none has, and none will, because the new store is not empty. Writes nothing. One store call, or a list's first.
+   */
+  stage(): Promise<'begun' | 'ready' | 'occupied'>
   /** Both lists, one after the other: always asynchronous. One call more for a session that is on its way. */
   list(userId?: string): AsyncIterable<[id: string, record: SessionRecord]>
 }
@@ -76,6 +81,7 @@ export function moving(options: MovingOptions): MovingStore {
         },
       }),
     close: () => then(from.close?.(), () => to.close?.()),
+    stage: () => stageOf(pair),
     async move(options) {
       await begin(pair, clock())
       return walk(pair, options)
@@ -115,15 +121,22 @@ async function* list(pair: Pair, userId?: string): AsyncGenerator<[id: string, r
   }
 }
 
-/** Writes down that it begins, once. A store with sessions of its own might have what ended in the old one since. */
-async function begin({ from, to }: Pair, now: number): Promise<void> {
-  if ((await from.get(BEGUN)) !== undefined) return
-  for await (const _ of to.list()) {
+/** A store with sessions of its own might have what ended in the old one since. */
+async function stageOf({ from, to }: Pair): Promise<'begun' | 'ready' | 'occupied'> {
+  if ((await from.get(BEGUN)) !== undefined) return 'begun'
+  for await (const _ of to.list()) return 'occupied'
+  return 'ready'
+}
+
+/** Writes down that it begins, once. */
+async function begin(pair: Pair, now: number): Promise<void> {
+  const stage = await stageOf(pair)
+  if (stage === 'begun') return
+  if (stage === 'occupied')
     throw new Error(
       'moving: the new store has sessions already, and no move from the old one has begun; move into an empty store, or into another table or prefix',
     )
-  }
   // What was moved the other way once may be moved back.
-  await to.delete(BEGUN)
-  await from.set(BEGUN, begunAt(now), 0)
+  await pair.to.delete(BEGUN)
+  await pair.from.set(BEGUN, begunAt(now), 0)
 }
