@@ -28,6 +28,7 @@ export const statusOf: Readonly<Record<Reason, ContentfulStatusCode>> = {
   unknown: 404,
   throttled: 429,
   busy: 503,
+  replaced: 409,
   disconnected: 409,
   last: 409,
   unavailable: 503,

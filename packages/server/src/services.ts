@@ -100,6 +100,7 @@ export interface DeviceEntry {
  * - `unknown`: there is no such thing, or it is not this user's
  * - `throttled`: too many attempts; `retryAfter` says when to come back
  * - `busy`: more password hashes were asked for than the server computes at once; `retryAfter` says when to come back
+ * - `replaced`: the session got a new identifier just now, and goes on under that; nothing was done
  * - `disconnected`: the provider has to be connected first, or again
  * - `last`: without it there would be no way left to sign in
  * - `unavailable`, `unusable`: a provider failed, or made no sense; `retryAfter` says when to come back
@@ -115,6 +116,7 @@ export type Reason =
   | 'unknown'
   | 'throttled'
   | 'busy'
+  | 'replaced'
   | 'disconnected'
   | 'last'
   | 'unavailable'
@@ -157,8 +159,8 @@ export interface Services {
     visit: Visit,
     input: { username: string; password: string; device: Device },
   ): Promise<Result<Tokens, 'credentials' | 'throttled' | 'busy'>>
-  /** Does nothing to a guest. */
-  signOut(visit: Visit): void
+  /** Kept when it resolves. Does nothing to a guest; whoever signed in again just now is signed in still. */
+  signOut(visit: Visit): Promise<Result<void, 'replaced'>>
   /** Renews this session and ends the user's others; a visit by token is ended like the others. */
   changePassword(
     visit: Visit,

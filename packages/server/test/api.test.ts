@@ -2,7 +2,7 @@
 import { connect } from 'node:net'
 import { manualClock } from 'sojourn/testing/clock'
 import { describe, expect, test } from 'vitest'
-import type { Answer, Body } from './client.js'
+import { type Answer, type Body, client } from './client.js'
 import { PASSWORD, started } from './started.js'
 
 /** Every error is a problem document that says the same status, and nothing of what is inside. */
@@ -158,6 +158,21 @@ describe('accounts', () => {
       session: null,
       user: null,
     })
+  })
+
+  test('7.4.1: a logout that comes from before a new password says that it did not end what goes on', async () => {
+    const server = await started()
+    const ada = await server.user('ada')
+    const behind = client(server.url, ada.jar.cloneSync())
+    const change = { current: PASSWORD, next: 'some other words here' }
+    expect((await ada.post('/api/account/password', change)).status).toBe(204)
+    const answer = await behind.post('/api/logout')
+    expectProblem(answer, 409)
+    expect(answer.body.detail).toContain('still signed in')
+    expect(answer.headers.getSetCookie()).toEqual([])
+    expect((await ada.get('/api/session')).body.user.username).toBe('ada')
+    expect((await ada.post('/api/logout')).status).toBe(204)
+    expect((await ada.get('/api/session')).body.user).toBeNull()
   })
 
   test('6.2.3, 7.4.3: changing the password asks for the old one, renews this session, and ends the others', async () => {

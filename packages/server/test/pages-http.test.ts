@@ -7,7 +7,7 @@ import type { Services } from '@sojourn/server/services'
 import { pino } from 'pino'
 import { Fault } from 'sojourn'
 import { describe, expect, test } from 'vitest'
-import type { Client } from './client.js'
+import { type Client, client } from './client.js'
 import { PASSWORD, started } from './started.js'
 
 const form = (visitor: Client, path: string, fields: Record<string, string>) =>
@@ -140,6 +140,24 @@ describe('forms', () => {
       expect([path, status]).toEqual([path, 403])
     }
     expect((await visitor.get('/api/session')).body.user).not.toBeNull()
+  })
+
+  test('signing out with a cookie from before another tab’s sign-in says that one is still signed in', async () => {
+    const { url, user } = await started()
+    const visitor = await user('marguerite')
+    const behind = client(url, visitor.jar.cloneSync())
+    await form(visitor, '/account', {
+      csrf: await tokenOf(visitor),
+      current: PASSWORD,
+      new: 'some other words here',
+    })
+    const { status, headers, text } = await form(behind, '/logout', {})
+    expect(status).toBe(409)
+    expect(text).toContain('You are still signed in')
+    expect(headers.getSetCookie()).toEqual([])
+    expect((await visitor.get('/account')).status).toBe(200)
+    expect((await form(visitor, '/logout', {})).headers.get('location')).toBe('/login?from=logout')
+    expect((await visitor.get('/account')).status).toBe(303)
   })
 
   test('A-98: asking for /logout signs nobody out', async () => {

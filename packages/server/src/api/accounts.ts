@@ -22,8 +22,8 @@ export function accountCalls(app: Hono, services: Services): void {
   })
 
   app.post('/api/logout', async (c) => {
-    services.signOut(await services.visit(c.req.raw))
-    return c.body(null, 204)
+    const result = await services.signOut(await services.visit(c.req.raw))
+    return result.ok ? c.body(null, 204) : refusal(result)
   })
 
   app.post('/api/account/password', async (c) => {

@@ -1,17 +1,31 @@
 /** The devices on which a user is signed in, and how to end them from elsewhere (ASVS 7.5.2, SM-13). */
-import type { Sessions } from 'sojourn'
+import { Fault, type Sessions } from 'sojourn'
 import type { Refused, Services, ShopData } from '../services.js'
 
 /** The answer to a guest who asks for what only a user has. */
 export const GUEST: Refused<'guest'> = { ok: false, reason: 'guest', message: 'Sign in first.' }
+
+const REPLACED: Refused<'replaced'> = {
+  ok: false,
+  reason: 'replaced',
+  message: 'You signed in, or changed your password, just before this, so you are still signed in. Sign out once more.',
+}
 
 /** What can be done with a user's sessions. */
 export function deviceOperations(
   sessions: Sessions<ShopData>,
 ): Pick<Services, 'signOut' | 'devices' | 'endDevice' | 'endOthers'> {
   return {
-    signOut: ({ session, user }) => {
-      if (user || session.userId !== undefined) session.logout()
+    async signOut({ session, user }) {
+      // Also where it was replaced: what goes on under another identifier must not be taken for signed out.
+      if (user || session.userId !== undefined || session.refused === 'replaced') session.logout()
+      try {
+        await session.commit()
+        return { ok: true, value: undefined }
+      } catch (error) {
+        if (error instanceof Fault && error.code === 'ERR_CONFLICT') return REPLACED
+        throw error
+      }
     },
 
     async devices({ session, user }) {

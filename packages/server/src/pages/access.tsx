@@ -7,6 +7,7 @@ import type { Refused, Services, Visit } from '../services.js'
 import { Field, Form, Problem } from './form.js'
 import { count } from './format.js'
 import { type Frame, Layout } from './layout.js'
+import { Message } from './message.js'
 import { ownPath, withNext } from './next.js'
 import { action, type Fields, frameOf, refusal, send, view } from './page.js'
 import { leaving, ProviderLinks } from './providers.js'
@@ -72,8 +73,14 @@ export function access(app: Hono, services: Services): void {
     view(services, async (c, visit) => {
       const there = await services.identity?.leave(visit, c.req.raw)
       if (there) return leaving(c, there)
-      services.signOut(visit)
-      return c.redirect('/login?from=logout', 303)
+      const result = await services.signOut(visit)
+      if (result.ok) return c.redirect('/login?from=logout', 303)
+      const page = (
+        <Message title="You are still signed in" frame={undefined} back={['/account', 'To your account']}>
+          {result.message}
+        </Message>
+      )
+      return send(c, page, refusal(c, result))
     }),
   )
 }
