@@ -12,7 +12,7 @@ import { type Health, healthRoutes } from './health.js'
 import type { Logger } from './log.js'
 import type { Metrics } from './metrics.js'
 import { type Peer, peerOf } from './peer.js'
-import { failure, refuseOtherMethods } from './routes.js'
+import { failure, refuseOtherMethods, thrownError } from './routes.js'
 
 /** What the app is made of. */
 export interface AppParts {
@@ -45,10 +45,7 @@ export function createApp({ handle, health, config, log, metrics }: AppParts): H
     if (!request) return failure(c, 413, `A request holds at most ${MAX_BODY / 1024} KB.`, { connection: 'close' })
     return handle(request, c.get('peer'))
   })
-  app.onError((error, c) => {
-    log.error({ event: 'sys_fault', err: error })
-    return failure(c, 500, 'Something went wrong on our side.')
-  })
+  app.onError(thrownError(log))
   return app
 }
 

@@ -17,7 +17,7 @@ import { deviceOperations } from './operations/devices.js'
 import { createVisits } from './operations/visits.js'
 import { createPasswords } from './password.js'
 import type { Peer } from './peer.js'
-import { createRoutes } from './routes.js'
+import { createRoutes, refusedLate } from './routes.js'
 import type { Services, ShopData } from './services.js'
 import { createStrategies } from './strategies.js'
 import { createThrottle } from './throttle.js'
@@ -104,8 +104,14 @@ export async function assemble({ config, keys, engines, metrics, log, clock }: P
     visits.meet(request, peer)
     return routes.fetch(request)
   }
+  const committed = fetch(sessions, notices === sessions ? answer : fetch(notices, answer, peer), peer)
   return {
-    handle: fetch(sessions, notices === sessions ? answer : fetch(notices, answer, peer), peer),
+    async handle(request, peer) {
+      const response = await committed(request, peer)
+      // Not before: what is looked for is a change that came between what was looked at and what is kept now.
+      const refused = await visits.recheck(request)
+      return refused ? refusedLate(request, refused, response) : response
+    },
     checks: { sessions: () => ways.store.get('readyz'), accounts: ready },
     async close() {
       await sessions.close()

@@ -1,5 +1,5 @@
 /** Everything that answers with the session at hand: the API and the pages, and what they say to what they do not know. */
-import { type Context, type Env, Hono, type MiddlewareHandler } from 'hono'
+import { type Context, type Env, type ErrorHandler, Hono, type MiddlewareHandler } from 'hono'
 import { HTTPException } from 'hono/http-exception'
 import { challenge, Fault } from 'sojourn'
 import { accountCalls } from './api/accounts.js'
@@ -11,8 +11,8 @@ import { tokenCalls } from './api/tokens.js'
 import type { Logger } from './log.js'
 import { isBearer } from './operations/visits.js'
 import { errorPage, pages } from './pages/index.js'
-import { problem } from './problem.js'
-import type { Services } from './services.js'
+import { problem, refusal, statusOf } from './problem.js'
+import type { Refused, Services } from './services.js'
 import type { Strategies } from './strategies.js'
 
 /** The routes of the server. */
@@ -32,7 +32,13 @@ export function createRoutes(
   app.route('/', pages(services))
   refuseOtherMethods(app)
   app.notFound((c) => failure(c, 404, 'There is nothing here.'))
-  app.onError((error, c) => {
+  app.onError(thrownError(log))
+  return app
+}
+
+/** The answer to what was thrown. What nobody foresaw is logged. */
+export function thrownError(log: Logger): ErrorHandler {
+  return (error, c) => {
     if (error instanceof HTTPException) return failure(c, error.status, error.message)
     if (error instanceof Fault && error.code === 'ERR_CONFLICT') {
       return failure(c, 409, 'You signed in while this was under way, so it was not kept. Please do it again.')
@@ -44,8 +50,7 @@ export function createRoutes(
           'retry-after': '1',
         })
       : failure(c, 500, 'Something went wrong on our side.')
-  })
-  return app
+  }
 }
 
 /** A token that opens nothing is said to be one, and who sent it is not taken for a guest (RFC 6750, 3.1). */
@@ -62,7 +67,24 @@ function refuseDeadTokens(services: Services): MiddlewareHandler {
 
 /** What cannot be answered: problem details under `/api/`, a page elsewhere. */
 export function failure(c: Context, status: number, message: string, headers: Record<string, string> = {}): Response {
-  if (/^\/(?:api(?:\/|$)|\.well-known\/|healthz$|readyz$)/.test(c.req.path)) return problem(status, message, headers)
+  return isForPrograms(c.req.path) ? problem(status, message, headers) : page(status, message, headers)
+}
+
+/** The answer in place of one that must not leave any more: what any refusal is answered with, to the last header. */
+export function refusedLate(request: Request, refused: Refused, given: Response): Response {
+  const response = isForPrograms(new URL(request.url).pathname)
+    ? refusal(refused)
+    : page(statusOf[refused.reason], refused.message)
+  const vary = given.headers.get('vary')
+  if (vary !== null) response.headers.set('vary', vary)
+  return response
+}
+
+function isForPrograms(path: string): boolean {
+  return /^\/(?:api(?:\/|$)|\.well-known\/|healthz$|readyz$)/.test(path)
+}
+
+function page(status: number, message: string, headers: Record<string, string> = {}): Response {
   const html = { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }
   return new Response(errorPage(status, message), { status, headers: { ...html, ...headers } })
 }

@@ -49,6 +49,11 @@ export interface Visit {
   readonly user: User | undefined
   /** The client's address, as far as the configuration says whom to believe. */
   readonly ip: string
+  /**
+   * Looks once more when the session is kept and the answer has not left: a refusal takes the answer's place, and that of
+   * the credential in it.
+   */
+  readonly recheck: (look: () => Promise<Refused | undefined>) => void
   /** The request brought its credential in the header `Authorization`, as programs do. */
   readonly bearer: boolean
 }

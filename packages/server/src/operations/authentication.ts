@@ -5,7 +5,7 @@ import { type Accounts, type Credentials, checkUsername, nameOf } from '../accou
 import type { Logger } from '../log.js'
 import type { Passwords } from '../password.js'
 import { checkPassword } from '../password-rules.js'
-import type { Refused, Result, Services, ShopData, User } from '../services.js'
+import type { Refused, Result, Services, ShopData } from '../services.js'
 import type { Throttle } from '../throttle.js'
 import type { Merge } from './cart.js'
 import { GUEST } from './devices.js'
@@ -20,6 +20,13 @@ export interface AuthenticationParts {
   readonly merge: Merge
   readonly passwordMin: number
   readonly log: Logger
+}
+
+/** What a login or a change is proved by, and where it came from. */
+interface Proof {
+  readonly username: string
+  readonly password: string
+  readonly ip: string
 }
 
 /** The operations that look at a password. */
@@ -41,7 +48,7 @@ export function authenticationOperations(
   /** As `verified`, unless whoever asks has guessed too often. Refusals are logged as those of `action`. */
   const authenticate = async (
     action: 'login' | 'password_change',
-    { username, password, ip }: { username: string; password: string; ip: string },
+    { username, password, ip }: Proof,
   ): Promise<Result<Credentials, 'credentials' | 'throttled' | 'busy'>> => {
     const checked = await orBusy(() => throttle.guard(nameOf(username), ip, () => verified(username, password)))
     if (checked.ok && checked.value) return { ok: true, value: checked.value }
@@ -59,17 +66,27 @@ export function authenticationOperations(
   const hashed = (password: string) =>
     orBusy(async () => ({ ok: true as const, value: await passwords.hash(password) }))
 
-  /** A login that may go on: whose it is. */
-  const proven = async (
-    input: Parameters<typeof authenticate>[1],
-  ): Promise<Result<User, 'credentials' | 'throttled' | 'busy'>> => {
+  /** A login that may go on: whose it is, and the hash that is kept by now. */
+  const proven = async (input: Proof): ReturnType<typeof authenticate> => {
     const found = await authenticate('login', input)
     if (!found.ok) return found
     const { user, hash } = found.value
     log.info({ event: 'authn_login_success', user: user.id, ip: input.ip })
     const newer = passwords.isOutdated(hash) ? await hashed(input.password) : undefined
-    if (newer?.ok) await accounts.replacePassword(user.id, hash, newer.value)
-    return { ok: true, value: user }
+    const kept = newer?.ok && (await accounts.replacePassword(user.id, hash, newer.value)) ? newer.value : hash
+    return { ok: true, value: { user, hash: kept } }
+  }
+
+  /**
+   * Whether the password is still the user's, now that what it opened is kept. A change of the password first replaces the
+   * hash and then ends what is kept: whichever comes second, the change or the login, meets the other. Another hash may
+   * be that of the same password, which a login beside this one has hashed anew.
+   */
+  const holds = async ({ username, password, ip }: Proof, { user, hash }: Credentials): Promise<boolean> => {
+    if ((await accounts.credentials(username))?.hash === hash) return true
+    if (await verified(username, password)) return true
+    log.warn({ event: 'authn_login_fail', reason: WRONG.reason, user: user.id, ip })
+    return false
   }
 
   return {
@@ -89,18 +106,29 @@ export function authenticationOperations(
       return { ok: true, value: user }
     },
 
-    async signIn({ session, ip }, { username, password, remember }) {
-      const found = await proven({ username, password, ip })
+    async signIn({ session, ip, recheck }, { remember, ...typed }) {
+      const proof = { ...typed, ip }
+      const found = await proven(proof)
       if (!found.ok) return found
-      const user = found.value
+      const { user } = found.value
       await merge(session, user)
       session.login(user.id, { persistent: remember, ...PASSWORD })
-      return found
+      recheck(async () => {
+        if (await holds(proof, found.value)) return undefined
+        await sessions.end(session.id!)
+        return WRONG
+      })
+      return { ok: true, value: user }
     },
 
-    async issueTokens({ ip }, { username, password, device }) {
-      const found = await proven({ username, password, ip })
-      return found.ok ? { ok: true, value: await pair.issue({ userId: found.value.id, device, ...PASSWORD }) } : found
+    async issueTokens({ ip }, { device, ...typed }) {
+      const proof = { ...typed, ip }
+      const found = await proven(proof)
+      if (!found.ok) return found
+      const tokens = await pair.issue({ userId: found.value.user.id, device, ...PASSWORD })
+      if (await holds(proof, found.value)) return { ok: true, value: tokens }
+      await pair.revoke(tokens.refreshToken)
+      return WRONG
     },
 
     async changePassword({ session, user, ip, bearer }, { current, next }) {

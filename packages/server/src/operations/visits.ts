@@ -2,7 +2,7 @@
 import type { Sessions } from 'sojourn'
 import type { Accounts } from '../accounts.js'
 import type { Peer } from '../peer.js'
-import type { ShopData, Visit } from '../services.js'
+import type { Refused, ShopData, Visit } from '../services.js'
 import type { Merge } from './cart.js'
 
 /** What a visit is opened from. */
@@ -20,6 +20,8 @@ export interface Visits {
   meet(request: Request, peer: Peer): void
   /** Opens a request's visit, once. */
   open(request: Request): Promise<Visit>
+  /** Does what was asked for with `recheck`, once the request's session is kept. A refusal is to be answered instead. */
+  recheck(request: Request): Promise<Refused | undefined>
 }
 
 /** Whether a request brings its credential in the header `Authorization`. */
@@ -33,6 +35,7 @@ const SILENT: Visit['notices'] = { flash: () => {}, flashed: () => undefined, co
 export function createVisits({ sessions, notices, accounts, merge }: VisitParts): Visits {
   const ips = new WeakMap<Request, string>()
   const opened = new WeakMap<Request, Promise<Visit>>()
+  const looks = new WeakMap<Request, () => Promise<Refused | undefined>>()
   const begin = async (request: Request): Promise<Visit> => {
     const session = await sessions.of(request)
     const user = session.userId === undefined ? undefined : await accounts.find(session.userId)
@@ -40,7 +43,8 @@ export function createVisits({ sessions, notices, accounts, merge }: VisitParts)
     const bearer = isBearer(request)
     // A token is fixed, and whoever brings one shows no pages.
     const told = bearer ? SILENT : await notices.of(request)
-    return { session, user, notices: told, ip: ips.get(request) ?? '', bearer }
+    const recheck: Visit['recheck'] = (look) => void looks.set(request, look)
+    return { session, user, notices: told, ip: ips.get(request) ?? '', bearer, recheck }
   }
   return {
     meet: (request, peer) => void ips.set(request, peer.ip),
@@ -49,5 +53,6 @@ export function createVisits({ sessions, notices, accounts, merge }: VisitParts)
       opened.set(request, visit)
       return visit
     },
+    recheck: async (request) => looks.get(request)?.(),
   }
 }

@@ -26,6 +26,7 @@ export function Message(props: {
 
 const TITLES: Readonly<Record<number, string>> = {
   400: 'That request made no sense',
+  401: 'That did not work',
   403: 'That is not allowed',
   404: 'There is nothing here',
   405: 'That is not how this works',
