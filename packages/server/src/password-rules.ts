@@ -16,8 +16,8 @@ function sentences(min: number): Record<Weakness, string> {
     unhashable: `A password is text of at most ${MAX_CODE_POINTS} characters (${MAX_BYTES} bytes).`,
     short: `A password has at least ${min} characters. A few words in a row do well.`,
     repeated: 'A password that repeats a few characters is easily guessed.',
-    sequence: 'A password that is a plain sequence is easily guessed.',
-    common: 'This password is on the list of those that attackers try first.',
+    sequence: 'A password that is a sequence, or a walk along the keyboard, is easily guessed.',
+    common: 'This password, or the one that it is made of, is on the list of those that attackers try first.',
     context: 'A password made of your username or the name of this service is easily guessed.',
   }
 }

@@ -312,10 +312,25 @@ describe('N-20: what may become a password', () => {
     expect(await checkPassword('A Leaked Password', { isCommon: listed })).toBe('common')
     expect(await checkPassword('another password', { isCommon: listed })).toBeUndefined()
     expect(checkPassword('hunterhunterhunter', { isCommon: (text) => text === 'hunter' })).toBe('common')
+    expect(checkPassword('2026hunter!2026!', { isCommon: (text) => text === 'hunter' })).toBe('common')
+    expect(checkPassword('Hunter/2026 Hunter/2026 ', { isCommon: (text) => text === 'hunter' })).toBe('common')
     expect(checkPassword('Ada.Lovelace 1815', { context: ['ada', 'lovelace', ''] })).toBe('context')
     expect(checkPassword('short')).toBe('short')
     expect(checkPassword('fifteen letters')).toBeUndefined()
     expect(checkPassword('eightlet', { min: 8 })).toBeUndefined()
+  })
+
+  test('a list is asked for each part once, and for the password as it was typed first', async () => {
+    const asked: string[] = []
+    const isCommon = async (text: string) => {
+      asked.push(text)
+      return false
+    }
+    expect(await checkPassword('Some words in a row', { isCommon })).toBeUndefined()
+    expect(asked).toEqual(['Some words in a row', 'some words in a row'])
+    asked.length = 0
+    expect(await checkPassword('user1234user1234', { isCommon })).toBeUndefined()
+    expect(asked).toEqual(['user1234user1234', 'user1234', 'user1234user', 'user'])
   })
 
   test.each([7, 0, 8.5, Number.NaN])('6.2.1: a minimum of %d is misuse', (min) => {

@@ -17,8 +17,8 @@ export const MAX_BYTES = 1024
  * - `unhashable`: longer than `MAX_CODE_POINTS` or `MAX_BYTES`, or with broken characters
  * - `short`: fewer code points than `min`
  * - `repeated`: a few characters again and again
- * - `sequence`: a walk along the alphabet, the digits or a row of the keyboard
- * - `common`: among those that attackers try first
+ * - `sequence`: nothing but walks along the alphabet, the digits or the keyboard, one after the other
+ * - `common`: among those that attackers try first, also with digits and punctuation around it, or again and again
  * - `context`: nothing but the user's name, the service's, digits and punctuation
  */
 export type Weakness = 'unhashable' | 'short' | 'repeated' | 'sequence' | 'common' | 'context'
@@ -30,8 +30,8 @@ export interface PasswordRules<Common extends Awaitable<boolean> = Awaitable<boo
   /** The user's name and address, the service's name: what a password must be more than. Empty ones do not count. */
   context?: readonly string[]
   /**
-   * Whether the password is on a list of leaked or common ones. Asked with the password, and once more with the part
-   * that it repeats; compare without regard to case.
+   * Whether a text is on a list of leaked or common passwords. Asked with the password as it is; and then, in lower case,
+   * with what is left without digits and punctuation at both ends, and with the part that is repeated: up to six times.
    */
   isCommon?: (password: string) => Common
 }
@@ -39,7 +39,12 @@ export interface PasswordRules<Common extends Awaitable<boolean> = Awaitable<boo
 const LEAST = 8
 const ALONE = 15
 const SHORTEST_UNIT = 5
-const ROWS = ['abcdefghijklmnopqrstuvwxyz', '1234567890', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm']
+const SHORTEST_WALK = 3
+const ROWS = ['abcdefghijklmnopqrstuvwxyz', '1234567890']
+const KEYBOARD = ['1234567890', 'qwertyuiop', 'asdfghjkl', 'zxcvbnm']
+const PLACES = new Map(KEYBOARD.flatMap((keys, row) => [...keys].map((key, column) => [key, { row, column }] as const)))
+/** The digits' keys, with Shift. */
+const SHIFTED = '!@#$%^&*()'
 
 /** The one change made to a password before it is hashed: composed and decomposed accents are the same key strokes. */
 export function normalised(password: string): string {
@@ -70,15 +75,36 @@ export function checkPassword(
   if (!isHashable(password)) return 'unhashable'
   const text = normalised(password)
   if ([...text].length < min) return 'short'
-  const unit = repeatedUnit(text.toLowerCase())
-  if ([...unit].length < SHORTEST_UNIT) return 'repeated'
-  if (isSequence(unit)) return 'sequence'
-  return then(isCommon(text), (whole) =>
-    then(whole || (unit !== text && isCommon(unit)), (common) => {
-      if (common) return 'common'
-      return isContextual(text, context) ? 'context' : undefined
-    }),
-  )
+  const typed = text.toLowerCase()
+  for (const part of [typed, coreOf(typed)]) {
+    // What is left of a number with a few letters in it says nothing.
+    if ([...part].length < SHORTEST_UNIT) continue
+    const unit = repeatedUnit(part)
+    if ([...unit].length < SHORTEST_UNIT) return 'repeated'
+    if (isWalked(unit)) return 'sequence'
+  }
+  return then(isAnyCommon([...new Set([text, ...partsOf(typed)])], isCommon), (common) => {
+    if (common) return 'common'
+    return isContextual(text, context) ? 'context' : undefined
+  })
+}
+
+/** What somebody may have started from: a guesser does the same, and tries it after a few more guesses. */
+function partsOf(text: string): string[] {
+  const [unit, core] = [repeatedUnit(text), coreOf(text)]
+  return [text, unit, core, repeatedUnit(core), coreOf(unit)].filter((part) => part !== '')
+}
+
+function isAnyCommon(
+  [part, ...others]: string[],
+  isCommon: NonNullable<PasswordRules['isCommon']>,
+): Awaitable<boolean> {
+  return part === undefined ? false : then(isCommon(part), (common) => common || isAnyCommon(others, isCommon))
+}
+
+/** Without the digits and the punctuation at both ends. */
+function coreOf(text: string): string {
+  return text.replace(/^[\p{N}\p{P}\p{S}\s]+/u, '').replace(/[\p{N}\p{P}\p{S}\s]+$/u, '')
 }
 
 /** `abcabcab` is `abc` typed again and again, and as easily guessed: the part that the text repeats, or all of it. */
@@ -89,12 +115,38 @@ function repeatedUnit(text: string): string {
   return text
 }
 
-/** One walk along the alphabet, the digits or a row of the keyboard, in either direction, round the end included. */
-function isSequence(text: string): boolean {
-  return ROWS.some((row) => {
-    const walk = row.repeat(Math.ceil(text.length / row.length) + 1)
-    return walk.includes(text) || [...walk].reverse().join('').includes(text)
-  })
+/** Whether it falls into walks of three keys or more, each along the alphabet or the digits, or from key to key. */
+function isWalked(text: string): boolean {
+  const keys = [...text].map((key) => KEYBOARD[0]![SHIFTED.indexOf(key)] ?? key)
+  const ends = new Set([0])
+  for (let start = 0; start < keys.length; start++) {
+    if (!ends.has(start)) continue
+    // A part of a walk is a walk: twice the shortest is two of them.
+    const last = Math.min(keys.length, start + 2 * SHORTEST_WALK - 1)
+    for (const leads of [isNext, isBefore, isNeighbour]) {
+      for (let end = start + 1; end < last && leads(keys[end - 1]!, keys[end]!); ) {
+        if (++end - start >= SHORTEST_WALK) ends.add(end)
+      }
+    }
+  }
+  return ends.has(keys.length)
+}
+
+/** Round the end included. */
+function isNext(key: string, next: string): boolean {
+  return ROWS.some((row) => row.includes(key) && row[(row.indexOf(key) + 1) % row.length] === next)
+}
+
+function isBefore(key: string, next: string): boolean {
+  return isNext(next, key)
+}
+
+/** Whether two keys touch, or are the same: each row is half a key to the right of the one above it. */
+function isNeighbour(one: string, other: string): boolean {
+  const [from, to] = [PLACES.get(one), PLACES.get(other)]
+  if (!from || !to) return false
+  const [down, right] = [to.row - from.row, to.column - from.column]
+  return down === 0 ? Math.abs(right) <= 1 : Math.abs(down) === 1 && (right === 0 || right === -down)
 }
 
 /** Whether nothing but digits and punctuation remains beside the words. */
