@@ -3,6 +3,7 @@ import { memory } from 'sojourn/store/memory'
 import { manualClock } from 'sojourn/testing/clock'
 import { revocations } from 'sojourn/token/revocation'
 import { describe, expect, test } from 'vitest'
+import { counted } from './helpers.js'
 import { Client } from './jar.js'
 import { place, type View } from './journey.js'
 
@@ -114,6 +115,50 @@ describe('onTooLarge: next', () => {
     await client.send('/text/10')
     expect(await client.get<View>('/')).toMatchObject({ user: 'ann', text: 10 })
     expect([...client.cookies.values()].join('').length).toBeGreaterThan(200)
+  })
+
+  test('a busy reader of what went there costs one call per read, and no write', async () => {
+    const clock = manualClock()
+    const { store, calls } = counted(memory({ clock }))
+    const strategy = [sealed({ revocations: acceptNoRevocation, onTooLarge: 'next' }), opaque({ store })]
+    const { handler, events } = place({ keys, clock, strategy })
+    for (const user of [false, true]) {
+      const client = new Client(handler)
+      await client.send('/text/8000')
+      if (user) await client.send('/login/ann')
+      calls()
+      events.length = 0
+      for (let i = 0; i < 5; i++) {
+        expect(await client.get<View>('/')).toMatchObject({ text: 8000 })
+        expect(calls()).toEqual(['get'])
+      }
+      expect(events).toEqual([])
+      // The sliding write, once in a tenth of the idle timeout, as in any store.
+      clock.advance(3 * 60_000)
+      await client.send('/')
+      expect(calls()).toEqual(['get', 'set'])
+      expect(events).toEqual(['renewed'])
+      await client.send('/')
+      expect(calls()).toEqual(['get'])
+    }
+  })
+
+  test('what fits moves out of the store when it is next written', async () => {
+    const clock = manualClock()
+    const store = memory({ clock })
+    const byId = opaque({ store })
+    const client = new Client(place({ keys, clock, strategy: byId }).handler)
+    await client.send('/login/ann')
+    const strategy = [sealed({ revocations: acceptNoRevocation, onTooLarge: 'next' }), byId]
+    const both = client.at(place({ keys, clock, strategy }).handler)
+    const before = new Map(both.cookies)
+    await both.send('/')
+    expect(both.cookies).toEqual(before)
+    clock.advance(3 * 60_000)
+    expect(await both.get<View>('/')).toMatchObject({ user: 'ann' })
+    const alone = sealed({ revocations: acceptNoRevocation })
+    const after = both.at(place({ keys, clock, strategy: alone }).handler)
+    expect(await after.get<View>('/')).toMatchObject({ user: 'ann' })
   })
 
   test('a new session that does not fit goes there at once', async () => {

@@ -54,9 +54,11 @@ class Several implements Strategy {
     if (!keeper) return 'malformed'
     return then(keeper.open(credential, now), (found) => {
       if (typeof found === 'string') return found
+      const issuer = this.#issuer(found.record.userId !== undefined)
+      // What did not fit is tried again when it is written anyway: a request that only reads writes nothing.
+      const stays = found.fixed || keeper === issuer || keeper === this.#next(issuer)
       // What should be kept otherwise is due at once: it moves at the commit of whoever asks for it first.
-      const state =
-        found.fixed || keeper === this.#issuer(found.record.userId !== undefined) ? found : { ...found, due: true }
+      const state = stays ? found : { ...found, due: true }
       this.#keepers.set(state, keeper)
       return state
     })
@@ -118,6 +120,11 @@ class Several implements Strategy {
     return able ?? this.#all[0]
   }
 
+  /** Who keeps what is too large for `issuer`. */
+  #next(issuer: Strategy): Strategy | undefined {
+    return issuer.overflows ? this.#all[this.#all.indexOf(issuer) + 1] : undefined
+  }
+
   *#commit(draft: Draft, now: number): Flow<Outcome> {
     const { state, intent } = draft
     const keeper = state && this.#keepers.get(state)
@@ -130,7 +137,7 @@ class Several implements Strategy {
       if (state?.fixed && intent !== 'login') return yield* wait(keeper.commit(draft, now))
       return yield* this.#move(keeper, issuer, draft, state, now)
     } catch (error) {
-      const next = issuer.overflows && this.#all[this.#all.indexOf(issuer) + 1]
+      const next = this.#next(issuer)
       if (!next || !(error instanceof Fault && error.code === 'ERR_TOO_LARGE')) throw error
       return yield* keeper && keeper !== next
         ? this.#move(keeper, next, draft, state, now)
