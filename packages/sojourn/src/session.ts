@@ -62,6 +62,8 @@ export class Session<Data extends object = Record<string, unknown>> {
   #proof: Proof | undefined
   #wanted = false
   #left = false
+  /** This request has named the session as it is, or as what it goes on as: it must not turn out to be the other. */
+  #named: 'stays' | 'moves' | undefined
   #closed = false
 
   /** Made by an adapter, never by hand. */
@@ -216,7 +218,9 @@ export class Session<Data extends object = Record<string, unknown>> {
       this.#wanted = true
       this.#minted = this.#host.mint(false)
     }
-    return this.#host.issueToken(this.id!)
+    const successor = this.#successor
+    this.#named ??= successor ? 'moves' : 'stays'
+    return this.#host.issueToken(successor?.id ?? this.id!)
   }
 
   /** Whether `token` was made by `csrfToken()` for the session that this request came with. */
@@ -294,6 +298,12 @@ export class Session<Data extends object = Record<string, unknown>> {
     return this.#contents
   }
 
+  /** What the next request will find it under, where another strategy takes it over at this commit. */
+  get #successor(): Minted | undefined {
+    const moves = this.#intent === 'keep' && this.#named !== 'stays' && !this.#closed
+    return moves ? this.#state?.successor : undefined
+  }
+
   #mark(what: string): void {
     if (!this.#closed) this.#host.touch()
     if (this.#closed) throw new SessionCommittedError(`${what}()`)
@@ -303,7 +313,14 @@ export class Session<Data extends object = Record<string, unknown>> {
   static credential(session: Session<object>): string | undefined {
     if (session.#closed) return session.id === undefined ? undefined : session.#host.credential()
     if (session.id === undefined && session.#contents?.dirty === true) session.#minted = session.#host.mint(false)
-    return session.id === undefined ? undefined : (session.#minted?.credential ?? session.#host.credential())
+    if (session.id === undefined) return undefined
+    return (session.#minted ?? session.#successor)?.credential ?? session.#host.credential()
+  }
+
+  /** `credential` for what is used in a moment: where the one to come is not known yet, the session keeps what it has. */
+  static ticket(session: Session<object>): string | undefined {
+    if (!session.#successor?.credential) session.#named ??= 'stays'
+    return Session.credential(session)
   }
 
   /**
@@ -324,6 +341,7 @@ export class Session<Data extends object = Record<string, unknown>> {
     return {
       state,
       changed,
+      stays: session.#named === 'stays',
       refused: session.refused,
       intent: session.#intent,
       minted: session.#minted,

@@ -121,6 +121,8 @@ export interface State {
   readonly fixed?: boolean
   /** What its credential is good for (RFC 6749, 3.3). Absent: for all that its user may do. */
   readonly scope?: readonly string[] | undefined
+  /** What it goes on under from its next commit, where another strategy is to keep it from then on. */
+  readonly successor?: Minted | undefined
 }
 
 /** An identifier made before its session is written, so that a page can already name it. */
@@ -146,6 +148,8 @@ export interface Draft {
   readonly device: Device | undefined
   /** Whether the data was changed by this request. */
   readonly changed: boolean
+  /** Whether this request has given away what names the session as it is: it is not to move now, if it need not. */
+  readonly stays: boolean
   /** The request's own changes, done again over `data` (a record's text; `undefined` starts from the initial data). */
   replay(data: string | undefined): string
   /** `replay` for a login: over a guest's data, keeping only what `login` was told to keep. */
@@ -175,6 +179,8 @@ export interface Strategy {
   readonly byReference?: boolean
   /** Whether whoever holds its credential can read the session in it. Default `false`. */
   readonly readable?: boolean
+  /** Whether it only opens sessions, for others to go on with. Default `false`. */
+  readonly readOnly?: boolean
   /** Whether a session that is too large for it is to be kept by the next strategy of the list. Default `false`. */
   readonly overflows?: boolean
   /**

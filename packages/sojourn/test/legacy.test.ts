@@ -189,6 +189,18 @@ describe('moving', () => {
     expect(await other.app.browser(other.value).get<View>('/')).toMatchObject({ refused: 'replaced' })
   })
 
+  test('the form of the page that moves it works', async () => {
+    const { app, value } = await world()
+    const handler = sessionFetch(app.sessions, async (request) => {
+      const session = await app.sessions.of(request)
+      const sent = new URL(request.url).searchParams.get('token')
+      return Response.json(sent === null ? { token: session.csrfToken() } : { verified: session.verifyCsrf(sent) })
+    })
+    const browser = app.browser(value).at(handler)
+    const { token } = await browser.get('/')
+    expect(await browser.get(`/?token=${token}`)).toEqual({ verified: true })
+  })
+
   test('A-68: of parallel requests with the old cookie one moves it, all are answered, and one session is left', async () => {
     const { app, value, old } = await world()
     const slow = newApp({ get: (sid, done) => void setTimeout(() => old.get(sid, done), 20) }, { store: app.store })

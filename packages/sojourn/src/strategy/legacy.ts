@@ -90,6 +90,7 @@ export function legacy(options: LegacyOptions): StrategyFactory {
 class Legacy implements Strategy {
   readonly byReference = true
   readonly guests = false
+  readonly readOnly = true
   readonly #options: LegacyOptions
   readonly #keys: readonly KeyObject[]
   readonly #context: StrategyContext

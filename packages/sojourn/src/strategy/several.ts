@@ -26,14 +26,22 @@ export function several(factories: readonly StrategyFactory[]): StrategyFactory 
   }
 }
 
+/** What a strategy made of a credential. */
+interface Kept {
+  readonly keeper: Strategy
+  readonly found: State
+}
+
 class Several implements Strategy {
   readonly byReference: boolean
   readonly readable: boolean
   readonly list?: (userId: string) => Awaitable<State[]>
   readonly #all: readonly [Strategy, ...Strategy[]]
   readonly #emit: StrategyContext['emit']
-  /** Who opened what, for as long as a request lasts. */
-  readonly #keepers = new WeakMap<State, Strategy>()
+  /** Who opened what, and as what, for as long as a request lasts. */
+  readonly #kept = new WeakMap<State, Kept>()
+  /** The credential to an identifier, should the session under it be kept by the strategy that takes what is too large. */
+  readonly #spare = new WeakMap<Minted, Minted>()
 
   constructor(strategies: readonly [Strategy, ...Strategy[]], { emit }: StrategyContext) {
     this.#all = strategies
@@ -54,18 +62,25 @@ class Several implements Strategy {
     if (!keeper) return 'malformed'
     return then(keeper.open(credential, now), (found) => {
       if (typeof found === 'string') return found
-      const issuer = this.#issuer(found.record.userId !== undefined)
+      const user = found.record.userId !== undefined
+      const issuer = this.#issuer(user)
       // What did not fit is tried again when it is written anyway: a request that only reads writes nothing.
       const stays = found.fixed || keeper === issuer || keeper === this.#next(issuer)
       // What should be kept otherwise is due at once: it moves at the commit of whoever asks for it first.
-      const state = stays ? found : { ...found, due: true }
-      this.#keepers.set(state, keeper)
+      const state = stays ? found : { ...found, due: true, successor: this.mint(user) }
+      this.#kept.set(state, { keeper, found })
       return state
     })
   }
 
+  /** One name for either place: a page has it before it is known whether the session fits where it should be kept. */
   mint(user: boolean): Minted {
-    return this.#issuer(user).mint(user)
+    const issuer = this.#issuer(user)
+    const spare = this.#next(issuer)?.mint(user)
+    if (!spare) return issuer.mint(user)
+    const minted = { id: spare.id, credential: '' }
+    this.#spare.set(minted, spare)
+    return minted
   }
 
   commit(draft: Draft, now: number): Awaitable<Outcome> {
@@ -77,11 +92,11 @@ class Several implements Strategy {
   }
 
   release(state: State, now: number): Awaitable<boolean> {
-    return this.#keepers.get(state)?.release(state, now) ?? false
+    return this.#kept.get(state)?.keeper.release(state, now) ?? false
   }
 
   fresh(state: State): Awaitable<boolean> {
-    return this.#keepers.get(state)?.fresh?.(state) ?? true
+    return this.#kept.get(state)?.keeper.fresh?.(state) ?? true
   }
 
   end(id: string): Awaitable<boolean> {
@@ -127,47 +142,53 @@ class Several implements Strategy {
 
   *#commit(draft: Draft, now: number): Flow<Outcome> {
     const { state, intent } = draft
-    const keeper = state && this.#keepers.get(state)
+    const kept = state && this.#kept.get(state)
+    const keeper = kept?.keeper
     const user = intent === 'login' || (intent !== 'logout' && state?.record.userId !== undefined)
     const issuer = this.#issuer(user)
     try {
       if (!keeper || keeper === issuer) return yield* wait(issuer.commit(draft, now))
       if (intent === 'logout') return yield* this.#leave(keeper, draft, now)
-      // Moved, it would outlive what was lent: a pair's access token stays one.
-      if (state?.fixed && intent !== 'login') return yield* wait(keeper.commit(draft, now))
-      return yield* this.#move(keeper, issuer, draft, state, now)
+      if (staysWith(keeper, draft)) return yield* wait(keeper.commit({ ...draft, state: kept.found }, now))
+      return yield* this.#move(kept, issuer, draft, now)
     } catch (error) {
       const next = this.#next(issuer)
       if (!next || !(error instanceof Fault && error.code === 'ERR_TOO_LARGE')) throw error
-      return yield* keeper && keeper !== next
-        ? this.#move(keeper, next, draft, state, now)
-        : wait(next.commit(draft, now))
+      const spared = this.#spared(draft)
+      // It has ended, and only what a new guest is left with did not fit: nobody goes on with it.
+      if (intent === 'logout') return yield* wait(next.commit(afterLogout(spared), now))
+      return yield* kept && keeper !== next ? this.#move(kept, next, spared, now) : wait(next.commit(spared, now))
     }
+  }
+
+  /** With the credential to the name that the page has, for who keeps under it what does not fit elsewhere. */
+  #spared(draft: Draft): Draft {
+    const minted = draft.minted ?? (draft.intent === 'keep' ? draft.state?.successor : undefined)
+    return { ...draft, minted: minted && (this.#spare.get(minted) ?? minted) }
   }
 
   *#leave(keeper: Strategy, draft: Draft, now: number): Flow<Outcome> {
     const left = yield* wait(keeper.commit({ ...draft, changed: false }, now))
     if (!draft.changed) return left
-    const guest: Draft = { ...draft, state: undefined, intent: 'keep', refused: undefined }
-    return yield* wait(this.#issuer(false).commit(guest, now))
+    return yield* wait(this.#issuer(false).commit(afterLogout(draft), now))
   }
 
   /** New one first, old one after. When the old one changed meanwhile, it stays where it is, with the changes of both. */
-  *#move(keeper: Strategy, issuer: Strategy, draft: Draft, state: State | undefined, now: number): Flow<Outcome> {
-    if (!state) return yield* wait(issuer.commit(draft, now))
+  *#move({ keeper, found }: Kept, issuer: Strategy, draft: Draft, now: number): Flow<Outcome> {
+    const going = { ...draft, minted: draft.minted ?? draft.state?.successor }
     const moved = yield* wait(
-      draft.intent === 'login' ? issuer.commit(loginFrom(state, draft), now) : issuer.adopt(draft, state, now),
+      draft.intent === 'login' ? issuer.commit(loginFrom(found, draft), now) : issuer.adopt(going, found, now),
     )
     if (moved.kind !== 'give') return moved
-    if (yield* wait(keeper.release(state, now))) {
+    if (yield* wait(keeper.release(found, now))) {
       const { id, record } = moved.state
       // Whoever knows the session by its handle learns the new one.
       if (draft.intent !== 'login')
-        this.#emit({ type: 'rotated', id, from: state.id, reason: 'rotate', userId: record.userId })
+        this.#emit({ type: 'rotated', id, from: found.id, reason: 'rotate', userId: record.userId })
       return moved
     }
     yield* wait(issuer.end?.(moved.state.id))
-    return yield* wait(keeper.commit(draft, now))
+    return yield* wait(keeper.commit({ ...draft, state: found }, now))
   }
 
   *#list(userId: string): Flow<State[]> {
@@ -183,6 +204,18 @@ class Several implements Strategy {
     for (const strategy of this.#all.toReversed()) total = add(total, (yield* wait(ask(strategy))) ?? none)
     return total
   }
+}
+
+/** Whether a session stays with its keeper for now: what this request has given away must open it in the next. */
+function staysWith(keeper: Strategy, { state, intent, stays }: Draft): boolean {
+  // Moved, it would outlive what was lent: a pair's access token stays one.
+  if (state?.fixed) return intent !== 'login'
+  return stays && intent === 'keep' && !keeper.readOnly
+}
+
+/** What was written after a logout, as the first of a new guest. */
+function afterLogout(draft: Draft): Draft {
+  return { ...draft, state: undefined, intent: 'keep', refused: undefined }
 }
 
 /** A login by one strategy over a session that another keeps: its data comes along as it would at home. */

@@ -92,7 +92,7 @@ export class Tickets<Data extends object> {
    */
   issue(session: Session<Data>, path: string): Awaitable<string | undefined> {
     if (!isOwnPath(path)) throw new TypeError('tickets.issue: a ticket is for one path of this origin, such as "/live"')
-    const credential = Session.credential(session as unknown as Session<object>)
+    const credential = Session.ticket(session as unknown as Session<object>)
     if (!credential) return undefined
     const now = this.#core.context.clock()
     const expiresAt = now + this.#lifetime
