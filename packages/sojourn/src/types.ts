@@ -179,6 +179,8 @@ export interface Strategy {
   readonly byReference?: boolean
   /** Whether whoever holds its credential can read the session in it. Default `false`. */
   readonly readable?: boolean
+  /** Whether what is in a session can change after the login. Default `true`. */
+  readonly mutable?: boolean
   /** Whether it only opens sessions, for others to go on with. Default `false`. */
   readonly readOnly?: boolean
   /** Whether a session that is too large for it is to be kept by the next strategy of the list. Default `false`. */

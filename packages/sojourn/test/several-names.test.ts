@@ -166,3 +166,32 @@ describe('what does not fit', () => {
     }
   })
 })
+
+describe('a change, where nothing can be changed after the move', () => {
+  test('of the request that would move it is kept, and comes along with the next', async () => {
+    const { browser, alone, now } = await moving('opaque', 'hidden')
+    const add = () => browser.visit((session) => session.update('count', (n) => n + 1))
+    expect((await add()).status).toBe(200)
+    expect(await keptBy(alone, browser)).toBe(false)
+    expect((await browser.visit((session) => session.data.count)).value).toBe(2)
+    expect(await keptBy(alone, browser)).toBe(true)
+    now.events.length = 0
+    expect((await add()).status).toBe(500)
+    expect(now.events).toMatchObject([{ type: 'fault', code: 'ERR_DATA' }])
+    expect((await browser.visit((session) => session.data.count)).value).toBe(2)
+  })
+
+  test.each(['jwt', 'hidden'] as const)('with a rotation is refused as it is without: %s', async (to) => {
+    for (const from of ['opaque', to] as const) {
+      const { browser, now, store } = await moving(from, to)
+      const before = [browser.cookie, store.size]
+      const answer = await browser.visit((session) => {
+        session.data.count = 5
+        session.rotate()
+      })
+      expect(answer.problem).toMatchObject({ status: 500 })
+      expect([browser.cookie, store.size]).toEqual(before)
+      expect(await now.userOf(browser.cookie)).toBe('ann')
+    }
+  })
+})

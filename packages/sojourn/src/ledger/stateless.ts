@@ -63,6 +63,7 @@ export interface Form {
 /** A strategy that keeps sessions in their credential. */
 export class Stateless implements Strategy {
   readonly guests: boolean
+  readonly mutable: boolean
   readonly overflows: boolean
   readonly readable: boolean
   readonly list?: (userId: string) => Awaitable<State[]>
@@ -73,6 +74,7 @@ export class Stateless implements Strategy {
 
   constructor(form: Form, registry: Registry, context: StrategyContext) {
     this.guests = form.guests
+    this.mutable = form.mutable
     this.overflows = form.overflows
     this.readable = form.readable
     this.#form = form
@@ -202,6 +204,7 @@ export class Stateless implements Strategy {
 
   /** The same session under a new identifier. */
   *#rename(draft: Draft, { record: base }: State, now: number): Flow<Outcome> {
+    if (draft.changed && !this.#form.mutable) throw fixed(this.#form.name)
     const { id } = draft.minted ?? this.mint()
     const record = renewed(base, draft.replay(base.data), now, 1, this.#context)
     const outcome = this.#give(id, record, this.#registry.issueTime(base.userId, now))

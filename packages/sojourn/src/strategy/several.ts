@@ -149,7 +149,7 @@ class Several implements Strategy {
     try {
       if (!keeper || keeper === issuer) return yield* wait(issuer.commit(draft, now))
       if (intent === 'logout') return yield* this.#leave(keeper, draft, now)
-      if (staysWith(keeper, draft)) return yield* wait(keeper.commit({ ...draft, state: kept.found }, now))
+      if (staysWith(keeper, issuer, draft)) return yield* wait(keeper.commit({ ...draft, state: kept.found }, now))
       return yield* this.#move(kept, issuer, draft, now)
     } catch (error) {
       const next = this.#next(issuer)
@@ -206,11 +206,15 @@ class Several implements Strategy {
   }
 }
 
-/** Whether a session stays with its keeper for now: what this request has given away must open it in the next. */
-function staysWith(keeper: Strategy, { state, intent, stays }: Draft): boolean {
+/**
+ * Whether a session stays with its keeper for now. What this request has given away must open it in the next; and what it
+ * has changed is kept by who can, where nothing can be changed any more after the move: it was right when it was sent.
+ */
+function staysWith(keeper: Strategy, issuer: Strategy, { state, intent, stays, changed }: Draft): boolean {
   // Moved, it would outlive what was lent: a pair's access token stays one.
   if (state?.fixed) return intent !== 'login'
-  return stays && intent === 'keep' && !keeper.readOnly
+  if (intent !== 'keep' || keeper.readOnly) return false
+  return stays || (changed && issuer.mutable === false)
 }
 
 /** What was written after a logout, as the first of a new guest. */
