@@ -57,9 +57,12 @@ describe('refresh, in the body', () => {
     const ended = await pair.issue({ userId: 'ann' })
     await pair.revoke(ended.refreshToken)
     clock.advance(MINUTE)
+    const late = await pair.issue({ userId: 'bea' })
+    granted(await pair.refresh(granted(await pair.refresh(late.refreshToken)).refreshToken))
     const forged = ended.refreshToken.replace(/.$/, (last) => (last === 'A' ? 'E' : 'A'))
     const texts = new Set<string>()
-    for (const token of [rotated.refreshToken, ended.refreshToken, forged, 'nonsense', rotated.accessToken]) {
+    const { refreshToken: former } = late
+    for (const token of [rotated.refreshToken, ended.refreshToken, former, forged, 'nonsense', rotated.accessToken]) {
       const answer = await refresh(token)
       expect(answer.headers.getSetCookie()).toEqual([])
       texts.add(`${answer.status} ${JSON.stringify([...answer.headers])} ${await answer.text()}`)

@@ -40,13 +40,80 @@ describe('rotation', () => {
     expect([...(store.list('ann') as Iterable<unknown>)]).toEqual([])
   })
 
-  test('A-59: an older generation ends the family at any time, within the grace too', async () => {
-    const { pair } = world()
+  test('A-59: an older generation ends the family once its grace is over, whatever was rotated since', async () => {
+    for (const [grace, later] of [
+      [10 * SECOND, 5 * SECOND],
+      [0, 0],
+    ] as const) {
+      const { pair, clock } = world({ refresh: { grace } })
+      const first = await pair.issue({ userId: 'ann' })
+      const second = granted(await pair.refresh(first.refreshToken))
+      clock.advance(later)
+      const third = granted(await pair.refresh(second.refreshToken))
+      clock.advance(later)
+      expect(await pair.refresh(first.refreshToken)).toBe('replayed')
+      expect(await pair.refresh(third.refreshToken)).toBe('ended')
+    }
+  })
+
+  test('A-61: a duplicate that comes late, after several rotations in its grace, is refused and ends nothing', async () => {
+    const { pair, clock, store, told } = world()
     const first = await pair.issue({ userId: 'ann' })
+    clock.advance(500)
     const second = granted(await pair.refresh(first.refreshToken))
+    clock.advance(500)
     const third = granted(await pair.refresh(second.refreshToken))
-    expect(await pair.refresh(first.refreshToken)).toBe('replayed')
-    expect(await pair.refresh(third.refreshToken)).toBe('ended')
+    clock.advance(500)
+    told()
+    const record = await store.get(first.id)
+    expect(await pair.refresh(first.refreshToken)).toBe('replaced')
+    expect(await store.get(first.id)).toEqual(record)
+    expect(told()).toEqual(['refused replaced'])
+    expect(granted(await pair.refresh(second.refreshToken)).refreshToken).toBe(third.refreshToken)
+    const fourth = granted(await pair.refresh(third.refreshToken))
+    for (const { refreshToken } of [first, second]) expect(await pair.refresh(refreshToken)).toBe('replaced')
+    clock.advance(10 * SECOND)
+    expect(await pair.refresh(second.refreshToken)).toBe('replayed')
+    expect(await pair.refresh(fourth.refreshToken)).toBe('ended')
+  })
+
+  test('A-59: what is remembered for it is bounded, and forgotten with the grace', async () => {
+    const { pair, clock, store } = world()
+    const first = await pair.issue({ userId: 'ann' })
+    let token = first.refreshToken
+    const next = async () => {
+      token = granted(await pair.refresh(token)).refreshToken
+    }
+    const size = async () => (await store.get(first.id))!.data.length
+    await next()
+    const usual = await size()
+    for (let i = 0; i < 100; i++) await next()
+    expect(await size()).toBeLessThan(usual + 32 * 64 + 32)
+    clock.advance(10 * SECOND)
+    await next()
+    clock.advance(10 * SECOND)
+    await next()
+    expect(await size()).toBeLessThan(usual + 8)
+    expect((await store.get(first.id))!.data).not.toContain('recent')
+  })
+
+  test('a family that was written before anything was remembered goes on; A-73: one with nonsense in it does not', async () => {
+    const { pair, store } = world()
+    const keep = async (id: string, recent: unknown) => {
+      const record = (await store.get(id))!
+      const { family, data } = JSON.parse(record.data) as { family: object; data: object }
+      await store.delete(id)
+      await store.set(id, { ...record, data: JSON.stringify({ family: { ...family, recent }, data }) }, 0)
+    }
+    for (const recent of [undefined, 'x', [1], [['x']], [[1, 1]], { length: 0 }]) {
+      const first = await pair.issue({ userId: 'ann' })
+      const second = granted(await pair.refresh(first.refreshToken))
+      const third = granted(await pair.refresh(second.refreshToken))
+      await keep(first.id, recent)
+      const answer = await pair.refresh(third.refreshToken)
+      if (recent === undefined) granted(answer)
+      else expect(answer).toBe('ended')
+    }
   })
 
   test('A-59: a token from after a rotation that the store has lost ends the family', async () => {

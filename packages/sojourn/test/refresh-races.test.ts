@@ -19,9 +19,11 @@ interface Race extends World {
   readonly slow: TokenPair
 }
 
-function race(scheduler: fc.Scheduler, open: (clock: ManualClock) => UserStore, grace = 10 * SECOND): Race {
+type Open = (clock: ManualClock) => UserStore | Promise<UserStore>
+
+async function race(scheduler: fc.Scheduler, open: Open, grace = 10 * SECOND): Promise<Race> {
   const clock = manualClock()
-  const store = open(clock)
+  const store = await open(clock)
   const base = world({ clock, store, refresh: { grace } })
   const late = gated(store, (verb, go) => scheduler.schedule(Promise.resolve(), verb).then(go))
   return { ...base, slow: base.again({ store: late }) }
@@ -30,7 +32,7 @@ function race(scheduler: fc.Scheduler, open: (clock: ManualClock) => UserStore, 
 /** Whether a token is good for another pair, asked of a copy of the store so that asking changes nothing. */
 async function lives({ store, clock, again }: World, token: string): Promise<boolean> {
   const copy = memory({ clock })
-  for (const [id, record] of store.list() as Iterable<[string, never]>) copy.set(id, record, 0)
+  for await (const [id, record] of store.list()) copy.set(id, record, 0)
   return typeof (await again({ store: copy }).refresh(token)) !== 'string'
 }
 
@@ -57,7 +59,7 @@ describe.each(stores)('%s', (_, open, numRuns) => {
 
   test('A-60: of 2 to 50 parallel refreshes with one token one rotates, and all get its successor', async () => {
     await holds(async (scheduler, n) => {
-      const { slow, pair, store, told } = race(scheduler, open)
+      const { slow, pair, store, told } = await race(scheduler, open)
       const { id, refreshToken } = await pair.issue({ userId: 'ann' })
       told()
       const asked = Array.from({ length: n }, () => slow.refresh(refreshToken))
@@ -72,7 +74,7 @@ describe.each(stores)('%s', (_, open, numRuns) => {
 
   test('A-61: whatever responses are lost, who tries again within the grace goes on', async () => {
     await holds(async (scheduler, n, lost) => {
-      const one = race(scheduler, open)
+      const one = await race(scheduler, open)
       const { slow, pair, clock, store } = one
       let token = (await pair.issue({ userId: 'ann' })).refreshToken
       for (let round = 0; round < 3; round++) {
@@ -90,9 +92,53 @@ describe.each(stores)('%s', (_, open, numRuns) => {
     })
   })
 
+  test('A-61: however fast it is rotated, a duplicate that is late within the grace logs nobody out', async () => {
+    const step = fc.record({ wait: fc.integer({ min: 0, max: 4000 }), times: fc.integer({ min: 1, max: 4 }) })
+    const property = async (scheduler: fc.Scheduler, steps: { wait: number; times: number }[], again: boolean[]) => {
+      const one = await race(scheduler, open)
+      const { slow, pair, clock, store, told } = one
+      const first = await pair.issue({ userId: 'ann' })
+      const spent: { token: string; at: number }[] = []
+      let token = first.refreshToken
+      for (const [round, { wait, times }] of steps.entries()) {
+        clock.advance(wait)
+        const asked = Array.from({ length: times }, () => slow.refresh(token))
+        // What was sent before, and has been on its way since; and the one that has just been replaced.
+        const late = spent.filter(({ at }, i) => again[(i + round) % again.length] && clock() - at < 10 * SECOND)
+        const delayed = late.map((one) => slow.refresh(one.token))
+        const answers = await scheduler.waitFor(Promise.all([...asked, ...delayed]))
+        const [own, others] = [answers.slice(0, times), answers.slice(times)]
+        expect(own.filter((answer) => typeof answer === 'string')).toEqual([])
+        const [successor, ...more] = distinct(own)
+        expect(more).toEqual([])
+        // Nothing but a successor that its owner has too, or nothing.
+        for (const answer of others)
+          if (typeof answer === 'string') expect(answer).toBe('replaced')
+          else expect([token, successor]).toContain(answer.refreshToken)
+        spent.push({ token, at: clock() })
+        token = successor!
+      }
+      expect(await lives(one, token)).toBe(true)
+      expect(told()).not.toContain('ended replayed')
+      clock.advance(10 * SECOND)
+      expect(await pair.refresh(first.refreshToken)).toBe('replayed')
+      expect(await pair.refresh(token)).toBe('ended')
+      await store.close?.()
+    }
+    await fc.assert(
+      fc.asyncProperty(
+        fc.scheduler(),
+        fc.array(step, { minLength: 2, maxLength: 8 }),
+        fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }),
+        property,
+      ),
+      { numRuns },
+    )
+  })
+
   test('A-59: a thief before or after the owner, beyond the grace: the second to come ends it for both', async () => {
     await holds(async (scheduler, n, [thiefFirst]) => {
-      const one = race(scheduler, open)
+      const one = await race(scheduler, open)
       const { slow, pair, clock, store, revocations } = one
       const first = await pair.issue({ userId: 'ann' })
       const [early, later] = thiefFirst ? [1, n] : [n, 1]
@@ -115,7 +161,7 @@ describe.each(stores)('%s', (_, open, numRuns) => {
 
   test('A-59: a replay while the owner refreshes: whatever the order, nothing of the family lives on', async () => {
     await holds(async (scheduler, n) => {
-      const { slow, pair, clock, store } = race(scheduler, open)
+      const { slow, pair, clock, store } = await race(scheduler, open)
       const first = await pair.issue({ userId: 'ann' })
       const second = granted(await pair.refresh(first.refreshToken))
       clock.advance(10 * SECOND)
@@ -135,7 +181,7 @@ describe.each(stores)('%s', (_, open, numRuns) => {
 
   test('A-63: a logout, or the end of all, among refreshes: nothing issued before is honoured after', async () => {
     await holds(async (scheduler, n, [all]) => {
-      const { slow, pair, store, revocations, clock } = race(scheduler, open)
+      const { slow, pair, store, revocations, clock } = await race(scheduler, open)
       const first = await pair.issue({ userId: 'ann' })
       clock.advance(MINUTE)
       const asked = Array.from({ length: n }, () => slow.refresh(first.refreshToken))
@@ -157,7 +203,7 @@ describe.each(stores)('%s', (_, open, numRuns) => {
 
   test('grace 0: of parallel refreshes at most one gets a successor, and the family is dead after it', async () => {
     await holds(async (scheduler, n) => {
-      const { slow, pair, store } = race(scheduler, open, 0)
+      const { slow, pair, store } = await race(scheduler, open, 0)
       const { refreshToken } = await pair.issue({ userId: 'ann' })
       const asked = Array.from({ length: n }, () => slow.refresh(refreshToken))
       const got = await scheduler.waitFor(Promise.all(asked))

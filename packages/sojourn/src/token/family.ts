@@ -1,6 +1,7 @@
 /**
  * A family: all the refresh tokens that came of one login, as one record, so that compare-and-set makes each rotation
- * atomic. Only the newest generation counts; hashes of it and of the one before are what is kept.
+ * atomic. Only the newest generation counts; hashes of it, of the one before, and for a moment of those that were rotated
+ * in quick succession are what is kept.
  */
 import { sameDigest } from '../crypto/digest.js'
 import type { Proof, SessionRecord, Timeouts } from '../types.js'
@@ -16,6 +17,8 @@ export interface FamilyContent {
   /** Hash of the current token, and of the one that it replaced (at the record's `seenAt`). */
   readonly current: string
   readonly previous?: string | undefined
+  /** Hashes of those before that, the youngest first, each with when it was replaced: only within the grace. */
+  readonly recent?: readonly Rotated[] | undefined
   /** When the family began, for revocations: after all that was ended before. */
   readonly issuedAt: number
   readonly scope?: string | undefined
@@ -24,6 +27,12 @@ export interface FamilyContent {
   /** The app's own data as of the login. */
   readonly data: Record<string, unknown>
 }
+
+/** The hash of a token, and when another took its place. */
+export type Rotated = readonly [digest: string, at: number]
+
+/** No client needs as many new tokens within a grace: whoever takes more pays with the oldest. */
+const MOST_RECENT = 32
 
 /** A family as it was read. */
 export interface Family {
@@ -47,11 +56,16 @@ export function familyOf(id: string, record: SessionRecord): Family | undefined 
     const numbers = [family.generation, family.issuedAt, record.createdAt, record.seenAt, record.expiresAt]
     const texts = [family.key, family.seed, family.current, family.previous ?? '', family.scope ?? '']
     if (!numbers.every(Number.isFinite) || !texts.every((text) => typeof text === 'string')) return undefined
-    if (typeof data !== 'object' || data === null) return undefined
+    if (typeof data !== 'object' || data === null || !areRotated(family.recent ?? [])) return undefined
     return { id, userId, record, content: { ...family, data: data as Record<string, unknown> } }
   } catch {
     return undefined
   }
+}
+
+function areRotated(recent: unknown): boolean {
+  const isOne = (one: unknown) => Array.isArray(one) && typeof one[0] === 'string' && Number.isFinite(one[1])
+  return Array.isArray(recent) && recent.every(isOne)
 }
 
 /** The end that idling brings, and never after the absolute one. */
@@ -64,22 +78,38 @@ export function isOver({ record }: Family, now: number, limits: Timeouts): boole
   return now >= record.expiresAt || now >= endOf(record, record.seenAt, limits)
 }
 
+/** What is to be remembered of the tokens before the one that is rotated now. */
+export function recentOf({ record, content }: Family, now: number, grace: number): FamilyContent['recent'] {
+  const { previous, recent = [] } = content
+  const all: Rotated[] = previous === undefined ? [] : [[previous, record.seenAt], ...recent]
+  const young = all.filter(([, at]) => isYoung(at, now, grace)).slice(0, MOST_RECENT)
+  return young.length === 0 ? undefined : young
+}
+
 /**
  * What a token that we signed is to its family: the `current` one; the one before, sent again within the grace
- * (`retry`); `replayed`, used before; or `forged`, not of this family's making, whoever could sign it.
+ * (`retry`); an older one that was current within the grace, and is on its way still (`late`); `replayed`, used before;
+ * or `forged`, not of this family's making, whoever could sign it.
  */
 export function placeOf(
   { record, content }: Family,
   token: RefreshToken,
   now: number,
   grace: number,
-): 'current' | 'retry' | 'replayed' | 'forged' {
-  const { generation, current, previous = '' } = content
+): 'current' | 'retry' | 'late' | 'replayed' | 'forged' {
+  const { generation, current, previous = '', recent = [] } = content
   if (token.generation === generation) return sameDigest(token.digest, current) ? 'current' : 'forged'
-  if (token.generation !== generation - 1) return 'replayed'
+  if (token.generation !== generation - 1) {
+    const rotated = recent.find(([digest]) => sameDigest(token.digest, digest))
+    return rotated && isYoung(rotated[1], now, grace) ? 'late' : 'replayed'
+  }
   if (!sameDigest(token.digest, previous)) return 'forged'
-  // Either way round, so that a clock that was put back does not lengthen it.
-  return Math.abs(now - record.seenAt) < grace ? 'retry' : 'replayed'
+  return isYoung(record.seenAt, now, grace) ? 'retry' : 'replayed'
+}
+
+/** Either way round, so that a clock that was put back does not lengthen the grace. */
+function isYoung(at: number, now: number, grace: number): boolean {
+  return Math.abs(now - at) < grace
 }
 
 /** The part of the granted scope that is asked for, all of it by default; `undefined` for more than was granted. */

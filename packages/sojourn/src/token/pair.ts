@@ -142,7 +142,7 @@ export class TokenPair {
 
   /**
    * The next pair. `scope` asks for less than was granted; for more, it answers `scope`, and rotates nothing. A token
-   * used twice ends its family (A-59). Store calls: 2, one or two for revocations; none for a forged token.
+   * used again after the grace ends its family (A-59). Store calls: 2, one or two for revocations; none for a forged token.
    */
   refresh(refreshToken: string, options: { scope?: string | undefined } = {}): Awaitable<Tokens | Refusal | 'scope'> {
     const now = this.#clock()

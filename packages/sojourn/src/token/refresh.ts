@@ -19,7 +19,17 @@ import type {
   Timeouts,
   UserStore,
 } from '../types.js'
-import { encodeFamily, endOf, type Family, type FamilyContent, familyOf, isOver, narrowed, placeOf } from './family.js'
+import {
+  encodeFamily,
+  endOf,
+  type Family,
+  type FamilyContent,
+  familyOf,
+  isOver,
+  narrowed,
+  placeOf,
+  recentOf,
+} from './family.js'
 import type { RefreshTokens } from './refresh-token.js'
 import type { Revocations } from './revocation.js'
 
@@ -105,6 +115,8 @@ export class Families {
       if (typeof family === 'string') return this.#refuse(family)
       const place = placeOf(family, token, now, grace)
       if (place === 'forged') return this.#refuse(place, family)
+      // Whoever sent it has had its successors since, or has lost a race: nobody is a thief for that, and nothing is given.
+      if (place === 'late') return this.#refuse('replaced', family)
       if (place === 'replayed') {
         // Two have used it, and nobody knows which of them is the owner: both lose it (RFC 9700, 4.14.2).
         this.#refuse(place, family)
@@ -187,10 +199,11 @@ export class Families {
   }
 
   #successor({ id, userId, record, content }: Family, now: number): { next: Family; refreshToken: string } {
-    const { tokens, limits } = this.#context
+    const { tokens, limits, grace } = this.#context
     const source = { key: tokens.currentKey, seed: content.seed, generation: content.generation + 1 }
     const { text, digest } = tokens.make({ family: id, ...source })!
-    const renewed: FamilyContent = { ...content, ...source, previous: content.current, current: digest }
+    const recent = recentOf({ id, userId, record, content }, now, grace)
+    const renewed: FamilyContent = { ...content, ...source, previous: content.current, current: digest, recent }
     const times = { seenAt: now, expiresAt: endOf(record, now, limits), version: record.version + 1 }
     const next = { id, userId, content: renewed, record: { ...record, ...times, data: encodeFamily(renewed) } }
     return { next, refreshToken: text }
