@@ -2,13 +2,22 @@
  * Refresh races over controlled interleavings: each call of the store waits until a scheduler lets it go, so that every
  * order in which requests can meet has its turn, and a failure names the order that showed it.
  */
+import { join } from 'node:path'
 import fc from 'fast-check'
+import { Redis } from 'ioredis'
+import pg from 'pg'
 import type { UserStore } from 'sojourn'
+import { file } from 'sojourn/store/file'
 import { memory } from 'sojourn/store/memory'
+import { postgres } from 'sojourn/store/postgres'
+import { redis } from 'sojourn/store/redis'
 import { sqlite } from 'sojourn/store/sqlite'
 import { type ManualClock, manualClock } from 'sojourn/testing/clock'
 import type { TokenPair, Tokens } from 'sojourn/token/pair'
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
+import { usePostgres } from './engines/postgres.js'
+import { startRedis, useRedis } from './engines/redis.js'
+import { folder } from './fixtures/file.js'
 import { granted, MINUTE, SECOND, type World, world } from './fixtures/pair.js'
 import { gated } from './helpers.js'
 
@@ -40,12 +49,39 @@ const distinct = (answers: Answer[]): string[] => [
   ...new Set(answers.flatMap((answer) => (typeof answer === 'string' ? [] : [answer.refreshToken]))),
 ]
 
-const stores: [string, (clock: ManualClock) => UserStore, number][] = [
-  ['memory', (clock) => memory({ clock }), 120],
-  ['sqlite', (clock) => sqlite(':memory:', { clock }), 40],
-]
+describe('memory', () => scenario((clock) => memory({ clock }), 120))
+describe('sqlite', () => scenario((clock) => sqlite(':memory:', { clock }), 40))
 
-describe.each(stores)('%s', (_, open, numRuns) => {
+describe('file', () => {
+  const { path, remove } = folder()
+  afterAll(remove)
+  let folders = 0
+  scenario((clock) => file(join(path, String(folders++)), { clock }), 10)
+})
+
+describe('redis', () => {
+  const server = useRedis(() => startRedis())
+  let client: Redis | undefined
+  afterAll(() => client?.disconnect())
+  let prefixes = 0
+  scenario((clock) => {
+    client ??= new Redis(server().port)
+    return redis(client, { clock, prefix: `race ${prefixes++}:` })
+  }, 8)
+})
+
+describe('postgres', () => {
+  const engine = usePostgres()
+  let client: pg.Pool | undefined
+  afterAll(() => client?.end())
+  let tables = 0
+  scenario((clock) => {
+    client ??= new pg.Pool({ connectionString: engine().url, max: 10 })
+    return postgres(client, { clock, table: `race_${tables++}`, migrate: true })
+  }, 5)
+})
+
+function scenario(open: Open, numRuns: number): void {
   const holds = (property: (scheduler: fc.Scheduler, n: number, lost: boolean[]) => Promise<void>) =>
     fc.assert(
       fc.asyncProperty(
@@ -212,4 +248,4 @@ describe.each(stores)('%s', (_, open, numRuns) => {
       await store.close?.()
     })
   })
-})
+}
