@@ -71,7 +71,7 @@ describe('redis', () => {
 })
 
 describe('postgres', () => {
-  const engine = usePostgres()
+  const engine = usePostgres({ fsync: 'off', synchronous_commit: 'off' })
   let client: pg.Pool | undefined
   afterAll(() => client?.end())
   let tables = 0

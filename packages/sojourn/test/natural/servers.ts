@@ -46,19 +46,24 @@ function work(session: Session<Data>, url: string): View {
   }
 }
 
+/** What answers at a path in the app's place: fetch handlers, mounted behind the adapter. */
+export type Mounted = (path: string) => ((request: Request) => Promise<Response>) | undefined
+
 /** How a framework listens. */
 export interface Adapter {
   readonly name: string
-  readonly listener: (sessions: Sessions<Data>) => RequestListener
+  readonly listener: (sessions: Sessions<Data>, mounted?: Mounted) => RequestListener
 }
 
 export const adapters: readonly Adapter[] = [
   {
     name: 'node',
-    listener(sessions) {
+    listener(sessions, mounted) {
       const attach = node(sessions)
       return (req, res) =>
         void attach(req, res, async () => {
+          const endpoint = mounted?.(req.url!)
+          if (endpoint) return getRequestListener(endpoint)(req, res)
           res.setHeader('content-type', 'application/json')
           res.end(JSON.stringify(work(await sessions.of(req), req.url!)))
         })
@@ -66,11 +71,13 @@ export const adapters: readonly Adapter[] = [
   },
   {
     name: 'express',
-    listener(sessions) {
+    listener(sessions, mounted) {
       const app = createExpress()
       app.set('env', 'test')
       app.use(express(sessions))
       app.use(async (req, res) => {
+        const endpoint = mounted?.(req.path)
+        if (endpoint) return getRequestListener(endpoint)(req, res)
         res.json(work(await sessions.of(req), req.url))
       })
       return app
@@ -78,10 +85,11 @@ export const adapters: readonly Adapter[] = [
   },
   {
     name: 'fetch',
-    listener(sessions) {
+    listener(sessions, mounted) {
       const handler = fetch(sessions, async (request) => {
         const { pathname } = new URL(request.url)
-        return Response.json(work(await sessions.of(request), pathname))
+        const endpoint = mounted?.(pathname)
+        return endpoint ? endpoint(request) : Response.json(work(await sessions.of(request), pathname))
       })
       return getRequestListener(handler)
     },
@@ -96,8 +104,8 @@ export interface Served {
 }
 
 /** Serves the app. */
-export async function serve(adapter: Adapter, sessions: Sessions<Data>): Promise<Served> {
-  const server = createServer(adapter.listener(sessions))
+export async function serve(adapter: Adapter, sessions: Sessions<Data>, mounted?: Mounted): Promise<Served> {
+  const server = createServer(adapter.listener(sessions, mounted))
   let taken = 0
   server.on('connection', () => taken++)
   const { port, close } = await listening(server)
