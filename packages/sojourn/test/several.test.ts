@@ -171,6 +171,31 @@ describe('onTooLarge: next', () => {
   })
 })
 
+test.each(['error', 'chunk'] as const)(
+  'onTooLarge: %s: a session that is too large to move stays',
+  async (onTooLarge) => {
+    const clock = manualClock()
+    const { store, calls } = counted(memory({ clock }))
+    const byId = opaque({ store })
+    const client = new Client(place({ keys, clock, strategy: byId }).handler)
+    await client.send('/login/ann')
+    await client.send('/text/20000')
+    const alone = sealed({ revocations: acceptNoRevocation, onTooLarge })
+    const both = client.at(place({ keys, clock, strategy: [alone, byId] }).handler)
+    calls()
+    for (let i = 0; i < 3; i++) {
+      expect(await both.get<View>('/')).toMatchObject({ user: 'ann', text: 20_000 })
+      expect(calls().at(-1)).toBe('get')
+    }
+    expect(await both.get<View>('/add')).toMatchObject({ user: 'ann', count: 1 })
+    expect(await both.get<View>('/')).toMatchObject({ user: 'ann', count: 1, text: 20_000 })
+    // It is tried again when it is written: now it fits.
+    await both.send('/text/10')
+    const after = both.at(place({ keys, clock, strategy: alone }).handler)
+    expect(await after.get<View>('/')).toMatchObject({ user: 'ann', count: 1, text: 10 })
+  },
+)
+
 test('a login that does not fit goes to the next strategy, with a credential of its own', async () => {
   const store = memory()
   const strategy = [sealed({ revocations: acceptNoRevocation, onTooLarge: 'next' }), opaque({ store })]

@@ -26,6 +26,9 @@ export function several(factories: readonly StrategyFactory[]): StrategyFactory 
   }
 }
 
+/** So many sessions that did not fit are remembered; then all are forgotten, and tried once more. */
+const MISFITS = 10_000
+
 /** What a strategy made of a credential. */
 interface Kept {
   readonly keeper: Strategy
@@ -42,6 +45,8 @@ class Several implements Strategy {
   readonly #kept = new WeakMap<State, Kept>()
   /** The credential to an identifier, should the session under it be kept by the strategy that takes what is too large. */
   readonly #spare = new WeakMap<Minted, Minted>()
+  /** Sessions that are too large for who should keep them, and where nobody else takes such. */
+  readonly #misfits = new Set<string>()
 
   constructor(strategies: readonly [Strategy, ...Strategy[]], { emit }: StrategyContext) {
     this.#all = strategies
@@ -65,7 +70,8 @@ class Several implements Strategy {
       const user = found.record.userId !== undefined
       const issuer = this.#issuer(user)
       // What did not fit is tried again when it is written anyway: a request that only reads writes nothing.
-      const stays = found.fixed || keeper === issuer || keeper === this.#next(issuer)
+      const misfit = keeper === this.#next(issuer) || this.#misfits.has(found.id)
+      const stays = found.fixed || keeper === issuer || misfit
       // What should be kept otherwise is due at once: it moves at the commit of whoever asks for it first.
       const state = stays ? found : { ...found, due: true, successor: this.mint(user) }
       this.#kept.set(state, { keeper, found })
@@ -153,12 +159,22 @@ class Several implements Strategy {
       return yield* this.#move(kept, issuer, draft, now)
     } catch (error) {
       const next = this.#next(issuer)
-      if (!next || !(error instanceof Fault && error.code === 'ERR_TOO_LARGE')) throw error
+      if (!(error instanceof Fault && error.code === 'ERR_TOO_LARGE')) throw error
+      if (!next && kept && keeper !== issuer && intent === 'keep' && !kept.keeper.readOnly)
+        return yield* this.#stay(kept, draft, now)
+      if (!next) throw error
       const spared = this.#spared(draft)
       // It has ended, and only what a new guest is left with did not fit: nobody goes on with it.
       if (intent === 'logout') return yield* wait(next.commit(afterLogout(spared), now))
       return yield* kept && keeper !== next ? this.#move(kept, next, spared, now) : wait(next.commit(spared, now))
     }
+  }
+
+  /** Better where it is than nowhere: it was right before the strategy was changed. */
+  *#stay({ keeper, found }: Kept, draft: Draft, now: number): Flow<Outcome> {
+    if (this.#misfits.size >= MISFITS) this.#misfits.clear()
+    this.#misfits.add(found.id)
+    return yield* wait(keeper.commit({ ...draft, state: found }, now))
   }
 
   /** With the credential to the name that the page has, for who keeps under it what does not fit elsewhere. */
