@@ -1,5 +1,7 @@
 /** Signing in with GitHub as bytes: what is answered to whom, and by two servers on the same data. */
+import { join } from 'node:path'
 import { readConfig } from '@sojourn/server'
+import { openDatabase } from '@sojourn/server/database'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { OCTOCAT, startGithub } from '../../sojourn/test/providers/github.js'
 import { type Answer, type Client, client } from './client.js'
@@ -44,6 +46,27 @@ describe.each(['opaque', 'sealed'] as const)('with GitHub, %s sessions', (strate
     expect((await there.get(back)).status).toBe(303)
     expect((await user(here)).username).toBe(OCTOCAT.login)
     expect([await repositories(here), await repositories(there)]).toEqual([200, 200])
+  })
+
+  test('15.4.2: one that is disconnected before its session is kept opens none', async () => {
+    const { one } = await running()
+    const owner = one.visitor()
+    await owner.get(await agreed(owner))
+    const thief = one.visitor()
+    const back = await agreed(thief)
+    const database = openDatabase(join(one.data, 'accounts.db'))
+    onTestFinished(() => void database.close())
+    // Between what is looked at and what is kept, which the log tells of.
+    const { push } = one.lines
+    one.lines.push = (line) => {
+      if (line.includes('authn_login_success')) database.prepare('DELETE FROM identities').run()
+      return push.call(one.lines, line)
+    }
+    const late = await thief.get(back)
+    expect([late.status, late.headers.getSetCookie()]).toEqual([401, []])
+    expect(late.text).toContain('disconnected')
+    expect(await user(thief)).toBeNull()
+    expect((await owner.get('/api/sessions')).body.sessions).toHaveLength(1)
   })
 
   test('A-105: it comes back once, also at the other server and with the cookies of before', async () => {

@@ -1,6 +1,6 @@
 /** The way to a provider and back: who came, whose account that is, and a session that is theirs. */
 import type { Arrived } from 'sojourn/identity/oauth'
-import type { User, Visit } from '../services.js'
+import type { Refused, User, Visit } from '../services.js'
 import type { IdentityParts, IdentityTools } from './identity.js'
 import { labelOf, proposals } from './names.js'
 import type { IdentityServices } from './services.js'
@@ -19,12 +19,18 @@ const SOMEBODY_ELSE: Reason = {
   says: 'You are signed in here to an account that this does not belong to. To connect it, use your account’s page; to sign in with it, sign out first.',
 }
 
+const PARTED: Refused = {
+  ok: false,
+  reason: 'credentials',
+  message: 'This way to sign in was disconnected from its account a moment ago. Please sign in another way.',
+}
+
 /** The operations that go through a provider's pages. */
 export function signInOperations(
   parts: IdentityParts,
   { signIn, tokens, receiver, providers }: IdentityTools,
 ): Pick<IdentityServices, 'begin' | 'link' | 'complete' | 'leave' | 'left'> {
-  const { identities, throttle, merge, log } = parts
+  const { sessions, identities, throttle, merge, log } = parts
   const labelFor = (name: string) => providers.find((one) => one.name === name)?.label ?? name
 
   /** Whose account it is; a new one's for an identity that nobody has. */
@@ -59,6 +65,14 @@ export function signInOperations(
       : { status: 403, says: `Another ${label} account is connected to yours. Disconnect it first.` }
   }
 
+  /** A disconnection first parts the two and then ends what is kept: whichever comes second meets the other. */
+  const holds = async ({ session, ip }: Visit, { identity, provider }: Arrived, user: User) => {
+    if ((await identities.find(identity.issuer, identity.sub))?.id === user.id) return undefined
+    await sessions.end(session.id!)
+    log.warn({ event: 'authn_login_fail', reason: 'disconnected', user: user.id, ip, provider })
+    return PARTED
+  }
+
   return {
     begin(visit, request, provider, next) {
       const known = visit.user !== undefined
@@ -81,7 +95,10 @@ export function signInOperations(
             why = found
             return undefined
           }
-          if (arrived.intent !== 'link') await merge(session, found)
+          if (arrived.intent !== 'link') {
+            await merge(session, found)
+            visit.recheck(() => holds(visit, arrived, found))
+          }
           const event = arrived.intent === 'link' ? 'authn_identity_linked' : 'authn_login_success'
           log.info({ event, user: found.id, ip, provider })
           return found.id
