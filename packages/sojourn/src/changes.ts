@@ -41,6 +41,12 @@ export class Changes implements ProxyHandler<Fields> {
     return typeof key === 'string' ? this.#read(key) : Reflect.get(fields, key)
   }
 
+  /** A descriptor shows the value too: as a read does, and not the object that other requests have as well. */
+  getOwnPropertyDescriptor(fields: Fields, key: string | symbol): PropertyDescriptor | undefined {
+    if (typeof key !== 'string' || !Object.hasOwn(fields, key)) return Reflect.getOwnPropertyDescriptor(fields, key)
+    return { value: this.#read(key), writable: true, enumerable: true, configurable: true }
+  }
+
   set(_: Fields, key: string | symbol, value: unknown): boolean {
     return typeof key === 'string' && this.assign(key, value)
   }
