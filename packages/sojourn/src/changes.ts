@@ -3,12 +3,14 @@
  * request's own changes are done again over the newer record; `update` does even the same key again, exactly.
  * Only keys that were touched are ever compared, so that reading costs next to nothing at commit.
  */
-import { checkValue, fieldOf } from './codec.js'
+import { checkValue, fieldOf, isPlain } from './codec.js'
 import { SessionCommittedError } from './errors.js'
 
 /** What is kept, key by key. */
 export type Fields = Record<string, unknown>
 type Update = (value: unknown) => unknown
+/** Makes a copy of an object that nobody else has any part of. */
+type Copy = (value: unknown) => unknown
 
 /**
  * One object of a session's content (its data, or its flash values), and what became of it. It is its own proxy
@@ -21,19 +23,23 @@ export class Changes implements ProxyHandler<Fields> {
   readonly #touch: () => void
   readonly #fields: Fields
   /** Objects in the fields may be other requests' too, and are copied before anybody gets hold of them. */
-  readonly #shared: boolean
+  readonly #copy: Copy
   /** Keys whose objects were handed out, and may have been changed inside, with their text before that. */
   #lent: Map<string, string> | undefined
+  /** Keys whose objects the app put there: they are its own, and it may keep them for longer than this request. */
+  #given: Set<string> | undefined
+  /** Keys that were read after the commit, and hold a frozen copy since. */
+  #shown: Set<string> | undefined
   /** Changed keys: with the functions to run again, or `null` where the present value is what counts. */
   #changed: Map<string, Update[] | null> | undefined
   #committed = false
 
   /** `touch` is called before anything that may come to a change. */
-  constructor(name: string, fields: Fields, touch: () => void, shared: boolean) {
+  constructor(name: string, fields: Fields, touch: () => void, copy: Copy) {
     this.#name = name
     this.#fields = fields
     this.#touch = touch
-    this.#shared = shared
+    this.#copy = copy
     this.view = new Proxy(fields, this)
   }
 
@@ -74,7 +80,7 @@ export class Changes implements ProxyHandler<Fields> {
     this.#begin(key)
     checkValue(this.#name, key, value)
     this.#note(key, null)
-    define(this.#fields, key, value)
+    this.#give(key, value)
     return true
   }
 
@@ -89,11 +95,12 @@ export class Changes implements ProxyHandler<Fields> {
   update(key: string, fn: Update): unknown {
     this.#begin(key)
     this.#noteMutation(key)
-    const value = fn(this.#take(key))
+    const before = this.#take(key)
+    const value = fn(before)
     checkValue(this.#name, key, value)
     const earlier = this.#changed?.get(key)
     if (earlier !== null) this.#note(key, [...(earlier ?? []), fn])
-    define(this.#fields, key, value)
+    if (value !== before) this.#give(key, value)
     this.#lent?.delete(key)
     return this.#read(key)
   }
@@ -113,7 +120,7 @@ export class Changes implements ProxyHandler<Fields> {
     if (!this.dirty) return fields
     for (const [key, updates] of this.#changed!) {
       const again = base !== undefined && updates !== null
-      const value = again ? updates.reduce((value, fn) => fn(value), own(base, key)) : own(this.#fields, key)
+      const value = again ? updates.reduce((value, fn) => fn(value), this.#copied(base, key)) : own(this.#fields, key)
       checkValue(this.#name, key, value)
       if (value === undefined) delete fields[key]
       else define(fields, key, value)
@@ -124,7 +131,11 @@ export class Changes implements ProxyHandler<Fields> {
   /** After the commit: whoever still holds an object of this session gets an error, not silence, for changing it. */
   close(): void {
     this.#committed = true
-    if (this.#lent) for (const key of this.#lent.keys()) deepFreeze(own(this.#fields, key))
+    if (!this.#lent) return
+    for (const key of this.#lent.keys()) {
+      // What was changed inside may hold objects of the app's by now, which are not ours to freeze.
+      if (!this.#given?.has(key)) freeze(own(this.#fields, key), !this.#changed?.has(key))
+    }
   }
 
   /** Inherited names are no data: `data.__proto__` and `data.constructor` lead nowhere (A-72). */
@@ -132,7 +143,7 @@ export class Changes implements ProxyHandler<Fields> {
     const value = own(this.#fields, key)
     if (typeof value !== 'object' || value === null) return value
     if (!this.#committed && !this.#lent?.has(key)) this.#touch()
-    if (this.#committed) return deepFreeze(value)
+    if (this.#committed) return this.#show(key, value)
     if (this.#lent?.has(key)) return value
     const taken = this.#take(key)
     this.#lent ??= new Map()
@@ -142,12 +153,35 @@ export class Changes implements ProxyHandler<Fields> {
 
   /** The value of a key for somebody who may change it inside: this request's own copy. */
   #take(key: string): unknown {
+    if (this.#lent?.has(key) || this.#changed?.has(key)) return own(this.#fields, key)
     const value = own(this.#fields, key)
-    const ours = !this.#shared || this.#lent?.has(key) || this.#changed?.has(key)
-    if (ours || typeof value !== 'object' || value === null) return value
-    const copy: unknown = JSON.parse(JSON.stringify(value))
-    define(this.#fields, key, copy)
+    const copy = this.#copied(this.#fields, key)
+    if (copy !== value) define(this.#fields, key, copy)
     return copy
+  }
+
+  /** The value of a key after the commit, frozen: a copy, where it is or holds what belongs to others. */
+  #show(key: string, value: unknown): unknown {
+    const ours = this.#shown?.has(key) || (this.#lent?.has(key) && !this.#changed?.has(key))
+    // What has no text was refused by the commit, and cannot be copied.
+    if (ours || textOf(value) === undefined) return value
+    const copy = freeze(this.#copy(value), true)
+    define(this.#fields, key, copy)
+    this.#shown ??= new Set()
+    this.#shown.add(key)
+    return copy
+  }
+
+  #copied(fields: Fields, key: string): unknown {
+    const value = own(fields, key)
+    return typeof value === 'object' && value !== null ? this.#copy(value) : value
+  }
+
+  #give(key: string, value: unknown): void {
+    define(this.#fields, key, value)
+    if (typeof value !== 'object' || value === null) return
+    this.#given ??= new Set()
+    this.#given.add(key)
   }
 
   #begin(key: string): void {
@@ -185,13 +219,13 @@ function define(fields: Fields, key: string, value: unknown): void {
   Object.defineProperty(fields, key, { value, writable: true, enumerable: true, configurable: true })
 }
 
-/** In a loop, and past bytes, which cannot be frozen: what the commit is about to refuse must not fail here. */
-function deepFreeze(value: unknown): unknown {
+/** In a loop, and past what is no data: what the commit is about to refuse must not fail here. */
+function freeze(value: unknown, deep: boolean): unknown {
   const found = [value]
   for (const part of found) {
-    if (typeof part !== 'object' || part === null || Object.isFrozen(part) || ArrayBuffer.isView(part)) continue
+    if (!isPlain(part) || Object.isFrozen(part)) continue
     Object.freeze(part)
-    for (const inner of Object.values(part)) found.push(inner)
+    if (deep) for (const inner of Object.values(part)) found.push(inner)
   }
   return value
 }

@@ -70,6 +70,21 @@ export function checkValue(part: string, key: string, value: unknown): void {
   }
 }
 
+/** Whether a value is an array, or an object that is nothing but its fields. */
+export function isPlain(value: unknown): value is Record<string, unknown> | unknown[] {
+  if (typeof value !== 'object' || value === null) return false
+  if (Array.isArray(value)) return true
+  const prototype = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
+}
+
+/** A copy of what is plain, all the way down; anything else stays what it is. */
+export function copyOf(value: unknown): unknown {
+  if (!isPlain(value)) return value
+  if (Array.isArray(value)) return value.map(copyOf)
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, copyOf(part)]))
+}
+
 class Lossy extends Error {}
 
 function checkPart(this: Record<string, unknown>, key: string, value: unknown): unknown {
@@ -90,9 +105,7 @@ function loss(value: unknown): string | undefined {
       return Number.isFinite(value) ? undefined : `it holds ${value}`
     case 'object': {
       if (value === null || Array.isArray(value)) return undefined
-      const prototype = Object.getPrototypeOf(value)
-      const plain = prototype === null || Object.getPrototypeOf(prototype) === null
-      if (!plain) return `it holds a ${prototype.constructor?.name || 'class instance'}`
+      if (!isPlain(value)) return `it holds a ${Object.getPrototypeOf(value).constructor?.name || 'class instance'}`
       return typeof (value as { toJSON?: unknown }).toJSON === 'function'
         ? 'it holds an object with a toJSON'
         : undefined

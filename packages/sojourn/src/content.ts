@@ -1,6 +1,6 @@
 /** The content of the session of one request: data and flash values as the app sees them, and how they are kept. */
 import { Changes, type Fields } from './changes.js'
-import { type Content, decode, encode, fieldOf } from './codec.js'
+import { type Content, copyOf, decode, encode, fieldOf } from './codec.js'
 import { Recent } from './crypto/recent.js'
 import { Fault } from './errors.js'
 import { checkSchema, type StandardSchema } from './schema.js'
@@ -45,7 +45,7 @@ export class Contents {
   readonly #touch: () => void
   readonly #text: string | undefined
   readonly #kept: Pick<Content, 'flash' | 'vault' | 'auth'>
-  readonly #shared: boolean
+  readonly #copy: (value: unknown) => unknown
   #flash: Changes | undefined
   #vault: Changes | undefined
   #closed = false
@@ -55,17 +55,18 @@ export class Contents {
     this.#shape = shape
     this.#touch = touch
     this.#text = text
-    // What a schema gives back may be more than JSON, and is made anew for each request.
-    this.#shared = text !== undefined && shape.schema === undefined
-    const content = this.#read(text, unreadable, this.#shared ? recall : decode)
-    this.data = new Changes('data', content.data, touch, this.#shared)
+    // What `initial` and a schema give may be the same objects every time, and more than JSON.
+    const parsed = text !== undefined && shape.schema === undefined
+    this.#copy = parsed ? copyOfText : copyOf
+    const content = this.#read(text, unreadable, parsed ? recall : decode)
+    this.data = new Changes('data', content.data, touch, this.#copy)
     this.#kept = content
   }
 
   /** Most requests flash nothing. */
   get flash(): Changes {
     if (this.#flash === undefined) {
-      this.#flash = new Changes('flash', { ...this.#kept.flash }, this.#touch, this.#shared)
+      this.#flash = new Changes('flash', { ...this.#kept.flash }, this.#touch, this.#copy)
       if (this.#closed) this.#flash.close()
     }
     return this.#flash
@@ -74,7 +75,7 @@ export class Contents {
   /** Few sessions have anything in a vault. */
   get vault(): Changes {
     if (this.#vault === undefined) {
-      this.#vault = new Changes('vault', { ...this.#kept.vault }, this.#touch, this.#shared)
+      this.#vault = new Changes('vault', { ...this.#kept.vault }, this.#touch, this.#copy)
       if (this.#closed) this.#vault.close()
     }
     return this.#vault
@@ -127,6 +128,11 @@ export class Contents {
     }
     return { ...content, data: checked ? { ...(checked.value as Fields) } : data }
   }
+}
+
+/** For what came from JSON, where this is the quickest way. */
+function copyOfText(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value))
 }
 
 function pick(fields: Fields, keys: readonly string[]): Fields {

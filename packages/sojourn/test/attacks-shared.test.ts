@@ -1,6 +1,7 @@
 /** What sessions with equal content share in memory, and that no way of reading lets one of them reach the others. */
 import { describe, expect, test } from 'vitest'
-import { type App, type Shop, shop } from './helpers.js'
+import { z } from 'zod'
+import { App, type Shop, shop } from './helpers.js'
 
 type Reading = (data: Shop) => Partial<Shop>
 
@@ -88,5 +89,102 @@ describe('A-12: what one visitor changes inside an object reaches no other', () 
     }
     await app.request(ada, ({ data }) => [Object.getOwnPropertyDescriptors(data), Object.keys(data), { ...data }])
     expect(writes).toBe(0)
+  })
+})
+
+/** An app whose sessions all begin with the same object, as a constant of the module is. */
+function constant(options: Partial<ConstructorParameters<typeof App<Shop>>[0]> = {}) {
+  const beginning: Shop = { cart: [], count: 0, deep: { list: [] } }
+  return { beginning, app: shop({ initial: () => beginning, ...options }) }
+}
+const schema = z.looseObject({ cart: z.custom<string[]>(Array.isArray), count: z.number() })
+
+describe.each([
+  ['without a schema', {}],
+  ['with a schema', { schema }],
+])('A-12: an `initial` that gives everybody the same object, %s', (_, options) => {
+  const started = { cart: [], count: 0, deep: { list: [] } }
+
+  test('A-12: a guest puts nothing into it, and none is locked out of it', async () => {
+    const { app, beginning } = constant(options)
+    for (const name of ['ada', 'eve', 'bob']) {
+      const { value, status } = await app.request('', (s) => {
+        s.data.cart.push(name)
+        s.update('deep', (deep) => {
+          ;(deep as { list: string[] }).list.push(name)
+          return deep
+        })
+        return { ...s.data }
+      })
+      expect([status, value]).toEqual([200, { cart: [name], count: 0, deep: { list: [name] } }])
+    }
+    expect(beginning).toEqual(started)
+    expect((await app.request('', (s) => ({ ...s.data }))).value).toEqual(started)
+    expect([beginning, beginning.cart, beginning.deep].map(Object.isFrozen)).toEqual([false, false, false])
+  })
+
+  test('A-12: nor does a session that began before a key was there, or meets a conflict over it', async () => {
+    const before = new App({ initial: () => ({ cart: [], count: 0 }) })
+    const { given } = await before.request('', (s) => s.update('count', () => 1))
+    const { app, beginning } = constant({ ...options, store: before.store, clock: before.clock })
+    const push = (s: { update: (key: 'deep', fn: (value: unknown) => unknown) => unknown }, name: string) =>
+      s.update('deep', (deep) => {
+        ;(deep as { list: string[] }).list.push(name)
+        return deep
+      })
+    await app.request(given!, async (slow) => {
+      push(slow, 'slow')
+      await before.request(given!, (fast) => fast.update('count', (n) => n + 1))
+    })
+    expect((await app.request(given!, (s) => [s.data.count, s.data.deep])).value).toEqual([2, { list: ['slow'] }])
+    expect(beginning).toEqual(started)
+  })
+
+  test('A-12: read after the commit, it is shown and not locked', async () => {
+    const { app, beginning } = constant(options)
+    await app.request('', async (s) => {
+      await s.commit()
+      expect(s.data.cart).toBe(s.data.cart)
+      expect(() => s.data.cart.push('late')).toThrow(TypeError)
+    })
+    expect(Object.isFrozen(beginning.cart)).toBe(false)
+  })
+})
+
+test('A-12: what a schema gives in place of a missing key is nobody’s either', async () => {
+  const tags: string[] = []
+  const app = new App<{ tags?: unknown }>({
+    initial: () => ({}),
+    schema: z.object({ tags: z.any().default({ list: tags }) }),
+  })
+  const { given } = await app.request('', (s) => s.csrfToken())
+  await app.request(given!, (s) => void (s.data.tags as { list: string[] }).list.push('of ada'))
+  expect(tags).toEqual([])
+})
+
+test('what the app puts into a session stays its own: it can be changed when the session is kept', async () => {
+  const settings = { theme: 'dark', list: [] as string[] }
+  const product = { sku: 'tea', tags: [] as string[] }
+  const app = shop()
+  const { given } = await app.request('', async (s) => {
+    Object.assign(s.data, { settings, again: settings })
+    s.update('updated', () => settings)
+    ;(s.data.cart as unknown[]).push(product)
+    expect(s.data.settings).toBe(settings)
+    await s.commit()
+    const late = (key: string) => () => Object.assign(s.data[key] as object, { theme: 'light' })
+    for (const key of ['settings', 'again', 'updated']) expect(late(key)).toThrow(TypeError)
+    expect(() => s.data.cart.push('late')).toThrow(TypeError)
+    expect(() => (s.data.cart[0] as unknown as typeof product).tags.push('late')).toThrow(TypeError)
+  })
+  settings.list.push('of the app')
+  product.tags.push('of the app')
+  const kept = { theme: 'dark', list: [] }
+  expect((await app.request(given!, ({ data }) => ({ ...data }))).value).toEqual({
+    cart: [{ sku: 'tea', tags: [] }],
+    count: 0,
+    settings: kept,
+    again: kept,
+    updated: kept,
   })
 })
