@@ -74,12 +74,17 @@ class Hold implements Record<Verb, Anything> {
     const unseal = sealHead(this.#res, () => waiting.at(-1)![0] === 'end')
     const release = () => {
       unseal()
-      this.#release(waiting)
+      try {
+        this.#release(waiting)
+      } catch (error) {
+        // What node refuses (a status that is none, a chunk that is no text) it can now only refuse here, and to nobody.
+        complain(error)
+        this.#fail(error)
+      }
     }
-    // What node refuses (a status that is none, a chunk that is no text) it can now only refuse here.
-    done.then(release).catch((error) => {
+    done.then(release, (fault) => {
       unseal()
-      this.#fail(error)
+      this.#fail(fault)
     })
     return verb === 'write' ? false : this.#res
   }
@@ -138,6 +143,14 @@ class Hold implements Record<Verb, Anything> {
       for (const listener of new Set([...drains, ...(res.rawListeners('drain') as Anything[])])) listener.call(res)
     })
   }
+}
+
+/** By its kind alone: its words may quote what the handler said. */
+function complain(error: unknown): void {
+  const kind = error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.name) : typeof error
+  process.emitWarning(`an answer could not be sent (${kind}); the client got status 500, or was cut off`, {
+    code: 'SOJOURN_UNSENT',
+  })
 }
 
 /** Tells whoever passed a callback that it is done. */

@@ -198,6 +198,24 @@ export const responses: readonly Case[] = [
     })
     for (const path of ['/header', '/status']) assert.equal((await client.ask(path)).status, 500, path)
   }),
+  // Over HTTP/2 it is refused where it is said.
+  check('what node refuses when the handler has long gone on is told', ['response', 'http/1.1'], async (trial) => {
+    const told: string[] = []
+    const note = (warning: Error & { code?: string }) => void told.push(`${warning.code}: ${warning.message}`)
+    process.on('warning', note)
+    const client = await serve(trial, (response) => {
+      response.statusCode = 1000
+      response.end('hello')
+    })
+    try {
+      assert.equal((await client.ask()).status, 500)
+      // Of a synchronous store the handler hears it itself, and its framework answers.
+      const expected = trial.asynchronous ? /^SOJOURN_UNSENT: [^:]*ERR_HTTP_INVALID_STATUS_CODE/ : /^$/
+      assert.match(told.filter((text) => text.startsWith('SOJOURN')).join(), expected)
+    } finally {
+      process.off('warning', note)
+    }
+  }),
   // Over HTTP/2 the head leaves on its own, before node looks at the body.
   check('a body that node refuses is answered with 500', ['response', 'http/1.1'], async (trial) => {
     const client = await serve(trial, (response) => response.end(42 as never))
