@@ -1,5 +1,6 @@
 /** The front door: everything that is configured, checked once, and what an app and its adapters do with it. */
-import { then } from './awaitable.js'
+import { isPromise, then } from './awaitable.js'
+import type { Fields } from './changes.js'
 import { Events, type Listener } from './events.js'
 import { crossOriginGuard } from './guard/csrf.js'
 import { createKeyring, generateSecret, type Keys } from './keys.js'
@@ -49,7 +50,7 @@ export interface SessionsOptions<Data extends object> {
    * new sessions go by the first. Two visitors in one request are refused.
    */
   transport?: Transport | readonly Transport[]
-  /** The data of a new session; its type is the data's type. Default: an empty object. */
+  /** The data of a new session, at once and not as a promise; its type is the data's type. Default: an empty object. */
   initial?: () => Data
   /** A Standard Schema that data is checked against when it is read and before it is kept. */
   schema?: StandardSchema<Data>
@@ -96,6 +97,9 @@ export class Sessions<Data extends object = Record<string, unknown>> {
 
   constructor(options: SessionsOptions<Data>) {
     const { clock = Date.now, initial = () => ({}), schema, limit, origin, csrf = {}, merge = {} } = options
+    checkFunction('initial', initial, 'such as () => ({ cart: [] })')
+    checkFunction('clock', clock, 'that gives epoch milliseconds, such as Date.now')
+    checkStandard(schema)
     checkLimit(limit)
     checkRules(merge)
     this.#events = new Events(clock)
@@ -114,7 +118,7 @@ export class Sessions<Data extends object = Record<string, unknown>> {
     this.#core = {
       context,
       transports,
-      initial: initial as Core['initial'],
+      initial: () => atOnce(initial()),
       schema,
       merge: merge as Core['merge'],
       strategy: several([options.strategy ?? opaque({ store: memory({ clock }) })].flat())(context),
@@ -224,6 +228,25 @@ function isSecure(origin: string): boolean {
     )
   }
   return origin.startsWith('https:')
+}
+
+function checkFunction(option: string, value: unknown, such: string): void {
+  if (typeof value !== 'function') throw new TypeError(`${option}: it is a function ${such}`)
+}
+
+function checkStandard(schema: StandardSchema | undefined): void {
+  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function')
+    throw new TypeError(
+      'schema: it is a Standard Schema, such as z.object({ cart: z.array(z.string()) }) of zod 4; this has no ["~standard"].validate',
+    )
+}
+
+function atOnce(data: object): Fields {
+  if (isPromise(data))
+    throw new TypeError(
+      'initial: it gives a promise, which a session cannot wait for; load what it needs before createSessions',
+    )
+  return data as Fields
 }
 
 function checkLimit(limit: Limit | undefined): void {
