@@ -306,7 +306,7 @@ export interface Keyring {
 }
 
 /** Why a session ended. */
-export type EndReason = 'logout' | 'revoked' | 'revoked-all' | 'limit' | 'replayed'
+export type EndReason = 'logout' | 'login' | 'revoked' | 'revoked-all' | 'limit' | 'replayed'
 
 /** What happened, for audit and metrics. Nothing in it is secret: `id` is the handle, never the credential. */
 export type EventBody =

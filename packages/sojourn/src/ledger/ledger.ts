@@ -19,6 +19,7 @@ import type {
 } from '../types.js'
 import { begun, ended, isReplaced, isSealed, judge, renewed, replaced } from './lifetime.js'
 import { evictOldest, type LimitContext, withinLimit } from './limit.js'
+import { loginEvents } from './login-events.js'
 
 /** Each round of a conflict has a winner, so this many parallel writers of one session all get their turn. */
 const ROUNDS = 256
@@ -152,10 +153,12 @@ export class Ledger {
       begun(draft, userId, draft.carry(carries(base) ? base?.data : undefined), now, version, this.#context)
 
     let record = make(state?.record, 1)
+    let left = true
     yield* this.#admit(userId, state?.id, minted.id, record)
     if (state) {
       const replaced = yield* this.#replace(state, minted.id, record, make, now)
       record = replaced.record
+      left = replaced.lost === undefined
       if (replaced.lost && carries(state.record)) {
         // Another login took the guest's data along, or it was ended: this login stands, without the data.
         const was = record.version
@@ -163,11 +166,7 @@ export class Ledger {
         if (!(yield* wait(this.#set(minted.id, record, was)))) return ENDED
       }
     }
-    this.#context.emit(
-      state
-        ? { type: 'rotated', id: minted.id, from: state.id, reason: 'login', userId }
-        : { type: 'created', id: minted.id, userId },
-    )
+    for (const event of loginEvents(minted.id, userId, state, left)) this.#context.emit(event)
     return give(minted, record)
   }
 

@@ -18,6 +18,7 @@ import type {
   StrategyContext,
 } from '../types.js'
 import { begun, judge, renewed } from './lifetime.js'
+import { loginEvents } from './login-events.js'
 import type { Registry } from './registry.js'
 
 const KEEP: Outcome = { kind: 'keep' }
@@ -171,10 +172,8 @@ export class Stateless implements Strategy {
     // Whether it fits is known before anything is written anywhere.
     const outcome = this.#give(id, record, this.#registry.issueTime(userId, now))
     yield* this.#registry.enrol(id, record, state?.id)
-    if (state) yield* this.#forget(state)
-    this.#context.emit(
-      state ? { type: 'rotated', id, from: state.id, reason: 'login', userId } : { type: 'created', id, userId },
-    )
+    const left = state !== undefined && (yield* this.#forget(state))
+    for (const event of loginEvents(id, userId, state, left)) this.#context.emit(event)
     return outcome
   }
 

@@ -201,6 +201,8 @@ class Several implements Strategy {
       // Whoever knows the session by its handle learns the new one.
       if (draft.intent !== 'login')
         this.#emit({ type: 'rotated', id, from: found.id, reason: 'rotate', userId: record.userId })
+      else if (found.record.userId !== undefined && found.record.userId !== record.userId)
+        this.#emit({ type: 'ended', id: found.id, userId: found.record.userId, reason: 'login' })
       return moved
     }
     yield* wait(issuer.end?.(moved.state.id))
