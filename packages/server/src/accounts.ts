@@ -5,7 +5,7 @@ import type { Refused, User } from './services.js'
 /** An account with what a login needs. Stays between `accounts` and `password`. */
 export interface Credentials {
   readonly user: User
-  /** A PHC string. */
+  /** A PHC string; empty where the account has no password. */
   readonly hash: string
 }
 

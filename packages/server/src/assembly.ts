@@ -67,6 +67,7 @@ export async function assemble({ config, keys, engines, metrics, log, clock }: P
   const notices = config.strategy === 'jwt' ? createNotices(keys, config, clock) : sessions
   const visits = createVisits({ sessions, notices, accounts, merge })
   const passwords = await createPasswords()
+  passwords.on(logEvents(log))
   const throttle = createThrottle(counts, clock)
   const identity = createIdentity({
     config,

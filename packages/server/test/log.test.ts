@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { join } from 'node:path'
+import { openDatabase } from '@sojourn/server/database'
 import { expect, test } from 'vitest'
 import { PASSWORD, started } from './started.js'
 
@@ -84,4 +85,24 @@ test('16.4.1, A-155: whatever a request says, it is one line, and nothing in it 
   const line = server.lines.find((text) => text.includes('/api/nothing'))!
   expect(line.trimEnd()).toMatch(/^[\x20-\x7e]+$/)
   expect(JSON.parse(line)).not.toMatchObject({ event: 'forged' })
+})
+
+test('PW-06: a damaged hash is told, an account without a password is not, and both are answered alike', async () => {
+  const server = await started()
+  for (const name of ['ada', 'octocat']) await server.user(name)
+  const kept = openDatabase(join(server.data, 'accounts.db'))
+  for (const [name, hash] of [
+    ['ada', '$argon2id$v=19$m=19456,t=2'],
+    ['octocat', ''],
+  ] as const)
+    expect(kept.prepare('UPDATE accounts SET password = ? WHERE name = ?').run(hash, name).changes).toBe(1)
+  kept.close()
+
+  const faults = () => server.lines.map((line) => JSON.parse(line)).filter(({ event }) => event === 'sys_fault')
+  const login = (username: string) => server.visitor().post('/api/login', { username, password: PASSWORD })
+  expect((await login('octocat')).status).toBe(401)
+  expect(faults()).toEqual([])
+  expect((await login('ada')).status).toBe(401)
+  expect(faults()).toEqual([expect.objectContaining({ level: 'error', code: 'ERR_DATA' })])
+  expect(JSON.stringify(faults())).not.toContain('argon2id')
 })

@@ -169,6 +169,18 @@ describe('our own', () => {
     expect(await passwords.verify(`argon2${await argon2Hash(RIGHT)}`, RIGHT)).toBe(true)
   })
 
+  test.each([
+    ['more of everything', 65_536, 3, 1],
+    ['more lanes', 65_536, 3, 4],
+    ['the cost of today, in two lanes', 19_456, 2, 2],
+    ['OWASP’s other choice: more memory, one pass', 47_104, 1, 1],
+  ])('PW-06: what was made at a higher cost elsewhere is not weakened: %s', async (_, memoryCost, timeCost, lanes) => {
+    const passwords = password()
+    const kept = await argon2Hash(RIGHT, { memoryCost, timeCost, parallelism: lanes })
+    expect(await passwords.verify(kept, RIGHT)).toBe(true)
+    expect(passwords.isOutdated(kept)).toBe(false)
+  })
+
   test('A-94: normal form; what was hashed decomposed elsewhere fits too', async () => {
     const passwords = password()
     expect(await passwords.verify(await passwords.hash(RIGHT), RIGHT.normalize('NFD'))).toBe(true)

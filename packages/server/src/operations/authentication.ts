@@ -38,7 +38,7 @@ export function authenticationOperations(
   /** The account that name and password fit. Costs one hash whether or not there is such a name. */
   const verified = async (username: string, password: string): Promise<Credentials | undefined> => {
     const known = await accounts.credentials(username)
-    const fits = await passwords.verify(known?.hash, password)
+    const fits = await passwords.verify(known?.hash || undefined, password)
     if (!known || !fits) return undefined
     // Changed while it was being verified? Then this password may be the one that was meant to be locked out.
     const now = await accounts.credentials(username)

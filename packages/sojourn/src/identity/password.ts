@@ -1,7 +1,7 @@
 /**
  * Password hashes: argon2id as PHC strings, at the cost that OWASP recommends (PW-01), a bounded number at once (PW-07,
  * A-93). Each computes 19 MiB for some 10 ms on a thread of its own. Hashes that users bring from elsewhere are verified
- * too, and are outdated: computed anew while the password is at hand (PW-06).
+ * too, and computed anew while the password is at hand, where they are weaker than ours (PW-06).
  */
 import { createHash, createHmac, pbkdf2, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import { promisify } from 'node:util'
@@ -52,7 +52,7 @@ export interface Passwords {
    * computes just as long and says no (A-91). A text that is damaged or of no known form fits nothing, and is told as a fault.
    */
   verify(kept: string | null | undefined, password: string): Promise<boolean>
-  /** The text was made otherwise than it would be today: compute it anew while the password is at hand (PW-06). */
+  /** The text was made in another way than today, or more cheaply: compute it anew while the password is at hand (PW-06). */
   isOutdated(kept: string): boolean
   /** Hears of kept texts that cannot be read: events `fault`, with the code `ERR_DATA`. Returns what stops it. */
   on(listener: Listener): () => void
@@ -126,8 +126,9 @@ export function password(options: PasswordOptions = {}): Passwords {
     isOutdated: (kept) => {
       const known = read(kept)
       if (known?.hash.scheme !== 'argon2' || known.hash.id !== 'argon2id' || known.pepper !== pepper) return true
-      const { memoryCost, timeCost, parallelism } = known.hash.cost
-      return memoryCost !== COST.memoryCost || timeCost !== COST.timeCost || parallelism !== COST.parallelism
+      // What costs a thief more stays: fewer passes make up for it where there is more memory in each.
+      const { memoryCost, timeCost } = known.hash.cost
+      return memoryCost < COST.memoryCost || memoryCost * timeCost < COST.memoryCost * COST.timeCost
     },
 
     on: (listener) => events.on(listener),
