@@ -2,7 +2,7 @@
 import { connect } from 'node:net'
 import { manualClock } from 'sojourn/testing/clock'
 import { describe, expect, test } from 'vitest'
-import { type Answer, type Body, client } from './client.js'
+import { type Answer, type Body, type Client, client } from './client.js'
 import { PASSWORD, started } from './started.js'
 
 /** Every error is a problem document that says the same status, and nothing of what is inside. */
@@ -85,6 +85,39 @@ describe('accounts', () => {
     for (const no of [false, undefined, 'true', 1]) {
       expect(await login(no)).toEqual({ cookie: expect.not.stringContaining('Max-Age='), persistent: false })
     }
+  })
+
+  test('A-101: a copied "remember me" cookie ends with a password change, a logout, and “end all others” from elsewhere', async () => {
+    const server = await started()
+    await server.user('ada')
+    const login = async (visitor: Client, remember: boolean) => {
+      const { status } = await visitor.post('/api/login', { username: 'ada', password: PASSWORD, remember })
+      expect(status).toBe(200)
+      return visitor
+    }
+    const elsewhere = await login(server.visitor(), false)
+    const ends: ((owner: Client) => Promise<Answer>)[] = [
+      (owner) => owner.post('/api/account/password', { current: PASSWORD, next: PASSWORD }),
+      (owner) => owner.post('/api/logout'),
+      () => elsewhere.post('/api/sessions/end-others'),
+    ]
+    for (const end of ends) {
+      const owner = await login(server.visitor(), true)
+      const thief = client(server.url, owner.jar.cloneSync()!)
+      expect((await thief.get('/api/session')).body.session).toMatchObject({ persistent: true })
+      if (end === ends.at(-1)) await login(elsewhere, false)
+      expect((await end(owner)).status).toBeLessThan(300)
+      expect((await thief.get('/api/session')).body.user).toBeNull()
+    }
+  })
+
+  test('6.2.10: a password that is years old signs in, and nobody is asked for another', async () => {
+    const clock = manualClock()
+    const server = await started({}, { clock })
+    await server.user('ada')
+    clock.advance(10 * 365 * 86_400_000)
+    const { status, body } = await server.visitor().post('/api/login', { username: 'ada', password: PASSWORD })
+    expect([status, Object.keys(body), Object.keys(body.user)]).toEqual([200, ['user'], ['id', 'username']])
   })
 
   test('A-91, 6.3.8: every failed login gets the same answer, byte for byte, and no cookie', async () => {
@@ -175,7 +208,7 @@ describe('accounts', () => {
     expect((await ada.get('/api/session')).body.user).toBeNull()
   })
 
-  test('6.2.3, 7.4.3: changing the password asks for the old one, renews this session, and ends the others', async () => {
+  test('6.2.2, 6.2.3, 7.4.3: changing the password asks for the old one, renews this session, and ends the others', async () => {
     const server = await started()
     const ada = await server.user('ada')
     const other = server.visitor()
@@ -196,6 +229,18 @@ describe('accounts', () => {
     const login = (password: string) => server.visitor().post('/api/login', { username: 'ada', password })
     expect((await login(PASSWORD)).status).toBe(401)
     expect((await login('some other words here')).status).toBe(200)
+  })
+
+  test('A-102: there is no password reset, and so none to attack', async () => {
+    const server = await started()
+    await server.user('ada')
+    for (const path of ['reset', 'forgot', 'reset-password', 'forgot-password', 'account/reset', 'password/reset'])
+      for (const at of [`/${path}`, `/api/${path}`]) {
+        expect((await server.visitor().get(at)).status, at).toBe(404)
+        expect((await server.visitor().post(at, { username: 'ada' })).status, at).toBe(404)
+      }
+    for (const page of ['/login', '/account'])
+      expect((await server.visitor().get(page)).text).not.toMatch(/forgot|reset/i)
   })
 
   test('a guest changes no password', async () => {

@@ -29,7 +29,7 @@ async function fail(account: string, ip: string, times: number): Promise<void> {
     expect(await throttle.guard(account, ip, wrong)).toEqual({ ok: true, value: undefined })
 }
 
-describe('A-92: one account, one source', () => {
+describe('6.3.1, A-92: one account, one source', () => {
   test('five wrong ones are free, then the wait doubles up to 15 minutes', async () => {
     await fail('ada', '10.0.0.1', 5)
     const waits: number[] = []
@@ -119,7 +119,7 @@ describe('A-92: one source, many accounts', () => {
   })
 })
 
-describe('A-92, N-21: one account, many sources', () => {
+describe('6.3.1, A-92, N-21: one account, many sources', () => {
   const attack = async (account: string) => {
     for (let i = 0; i < 100; i++) await fail(account, address(i), 1)
   }

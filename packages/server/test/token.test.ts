@@ -30,6 +30,21 @@ const refresh = (api: Client, { refresh_token }: Pair): Promise<Answer> =>
 const introspect = (api: Client, token: string, by: Pair): Promise<Answer> =>
   api.post('/api/token/introspect', { token }, bearer(by))
 
+test('6.1.3, 6.3.4: whichever way a password signs in, what is issued says how, as it does when it is renewed', async () => {
+  const server = await started({ strategy: 'jwt' })
+  const issuedTo = async (visitor: Client) => {
+    const cookies = await visitor.jar.getCookies(server.url)
+    return cookies.map(({ value }) => value).find((value) => value.startsWith('eyJ'))!
+  }
+  const ann = await server.user('ann')
+  const again = server.visitor()
+  await again.post('/api/login', { username: 'ann', password: PASSWORD })
+  const { api, pair } = await paired(server)
+  const renewed = (await refresh(api, pair)).body as Pair
+  const issued = [await issuedTo(ann), await issuedTo(again), pair.access_token, renewed.access_token]
+  expect(issued.map((token) => decodeJwt(token).amr)).toEqual(issued.map(() => ['pwd']))
+})
+
 describe('POST /api/token', () => {
   test('answers a pair as RFC 6749 has it, and sets no cookie', async () => {
     const server = await started()

@@ -172,7 +172,7 @@ describe.each(serves)('%s', (_, serve) => {
     expect(mounted.headers.get('location')).toBe('/sign-in?next=%2Fmounted%2Fdeep')
   })
 
-  test('RFC 9470: a login that is too old, or of another kind, is asked for again; a step-up opens', async () => {
+  test('A-99, 6.3.3, RFC 9470: a login that is too old, or of another kind, is asked for again; a step-up opens', async () => {
     const { get, clock } = await start(serve)
     await get('/login/pwd')
     expect((await get('/user')).status).toBe(200)
@@ -297,6 +297,19 @@ describe('the decision', () => {
   test('a credential that was refused is answered invalid_token, and never why (A-156)', () => {
     const { headers } = rule.refuse({ ...guest, refused: 'expired' }, request('/', '*/*'))!
     expect(headers['www-authenticate']).toBe('Bearer realm="session", error="invalid_token"')
+  })
+
+  test('A-99, 6.3.3: one factor of two passes no guard that asks for both, nor do both when they are too old', () => {
+    const both = requireRecentLogin(sessions, { within: 5 * MINUTE, method: ['pwd', 'otp'] })
+    const answer = (amr: string[] | undefined, ago = 0) =>
+      both.refuse({ ...guest, userId: 'ada', amr, authenticatedAt: Date.now() - ago }, request('/', '*/*'))
+    for (const half of [undefined, [], ['pwd'], ['otp'], ['otp pwd'], ['pwd', 'pwd']]) {
+      const refused = answer(half)
+      expect(refused?.status).toBe(401)
+      expect(refused?.headers['www-authenticate']).toContain('error="insufficient_user_authentication"')
+    }
+    expect(answer(['pwd', 'otp'])).toBeUndefined()
+    expect(answer(['pwd', 'otp'], 6 * MINUTE)?.status).toBe(401)
   })
 
   test('a login from the future is not recent for years', () => {

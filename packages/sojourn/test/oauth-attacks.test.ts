@@ -519,7 +519,7 @@ describe('an account that there is already', () => {
 })
 
 describe('complete', () => {
-  test('A-01, 6.8.1: signs in under a new identifier, as whom the app says, by the provider’s word on how', async () => {
+  test('A-01, 6.1.3, 6.3.4, 6.8.1: signs in under a new identifier, as whom the app says, by the provider’s word on how', async () => {
     const it = await scene()
     const app = shop()
     it.a.bent.claims = { amr: ['pwd', 'otp'], acr: 'phr' }
@@ -558,6 +558,30 @@ describe('complete', () => {
       const { value } = await browser.visit((mine) => [mine.userId, recent.refuse(mine, request) === undefined])
       expect([auth_time, ...value!]).toEqual([auth_time, 'ann', passes])
     }
+  })
+
+  test('10.5.2: who it is, is the subject: another e-mail address opens the same account, and the address no other', async () => {
+    const it = await scene()
+    const app = shop()
+    const accounts = new Map<string, string>()
+    const arrive = async (claims: object) => {
+      it.a.bent.claims = { email_verified: true, ...claims }
+      const browser = app.browser()
+      const back = it.a.agree(await it.ann.begin(it.oauth, 'a'))
+      await browser.visit((session) =>
+        it.oauth.complete(it.ann.request(back), session, {
+          account({ identity: { issuer, sub } }) {
+            const known = accounts.get(`${issuer} ${sub}`) ?? `account ${accounts.size}`
+            accounts.set(`${issuer} ${sub}`, known)
+            return known
+          },
+        }),
+      )
+      return (await browser.visit((session) => session.userId)).value
+    }
+    expect(await arrive({ email: 'ann@old.example' })).toBe('account 0')
+    expect(await arrive({ email: 'ann@new.example' })).toBe('account 0')
+    expect(await arrive({ email: 'ann@new.example', sub: 'eve' })).toBe('account 1')
   })
 
   test('whom the app does not know, or knows as another, is not signed in; a provider’s odd words break nothing', async () => {

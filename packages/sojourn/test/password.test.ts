@@ -319,7 +319,7 @@ describe('A-93: the gate', () => {
 })
 
 describe('N-20: what may become a password', () => {
-  test('the lists and words are the app’s, and a list may be asked over the network', async () => {
+  test('6.2.4, 6.2.12: the lists and words are the app’s, and a list may be asked over the network', async () => {
     const listed = async (text: string) => text.toLowerCase() === 'a leaked password'
     expect(await checkPassword('A Leaked Password', { isCommon: listed })).toBe('common')
     expect(await checkPassword('another password', { isCommon: listed })).toBeUndefined()

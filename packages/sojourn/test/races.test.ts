@@ -203,7 +203,7 @@ describe('what races with a login or a rotation', () => {
       if (writes && writer.status !== 200) expect(told(writer)).toBe(true)
     }))
 
-  test('A-71: no write in flight is lost without its request being told', () =>
+  test('A-71, CK-18: no write in flight is lost without its request being told', () =>
     underAnyOrder(async (scheduler, draw) => {
       const { app, race } = controlled(scheduler)
       const first = draw(fc.boolean) ? 'ada' : undefined

@@ -218,6 +218,23 @@ describe('a session of any size', () => {
     expect(client.cookies.size).toBe(0)
   })
 
+  test('CK-13: of which the browser dropped one opens nothing, and what is left is taken back with the next write', async () => {
+    const app = sealedPlace()
+    const client = new Client(app.handler)
+    await client.send('/login/ann')
+    await client.send('/text/6000')
+    const whole = [...client.cookies.keys()]
+    expect(whole).toHaveLength(3)
+    for (const evicted of whole) {
+      const left = new Client(app.handler, client.cookies)
+      left.cookies.delete(evicted)
+      expect((await left.get<View>('/')).user).toBeUndefined()
+      await left.send('/add')
+      expect([...left.cookies.keys()]).toEqual([whole[0]])
+      expect(await left.get<View>('/')).toMatchObject({ count: 1, text: 0 })
+    }
+  })
+
   test('3.3.5 A-23: has a boundary to the byte: what fits is one cookie, one more is refused whole', async () => {
     const app = sealedPlace({ onTooLarge: 'error' })
     const client = new Client(app.handler)

@@ -64,7 +64,7 @@ describe.each(over)('over %s', (_, make) => {
       expect(await guarded.guard(account, ip, wrong)).toEqual({ ok: true, value: undefined })
   }
 
-  test('A-92: one account, one source: five wrong ones are free, then the wait doubles up to 15 minutes', async () => {
+  test('6.3.1, A-92: one account, one source: five wrong ones are free, then the wait doubles up to 15 minutes', async () => {
     await fail('ada', '10.0.0.1', 5)
     const waits: number[] = []
     for (let i = 0; i < 10; i++) {
@@ -91,7 +91,7 @@ describe.each(over)('over %s', (_, make) => {
     await fail('ada', '10.0.0.1', 5)
   })
 
-  test('A-92: one source, many accounts: fifty an hour; right ones cost nothing', async () => {
+  test('6.3.1, A-92: one source, many accounts: fifty an hour; right ones cost nothing', async () => {
     for (let i = 0; i < 60; i++) await guarded.guard(`user${i}`, '10.0.0.1', right)
     for (let i = 0; i < 50; i++) await fail(`user${i}`, '10.0.0.1', 1)
     expect(await guarded.guard('one more', '10.0.0.1', right)).toEqual({ ok: false, retryAfter: 72 })
@@ -119,7 +119,7 @@ describe.each(over)('over %s', (_, make) => {
     expect(await guarded.guard('user119', '10.0.0.1', right)).toEqual({ ok: true, value: true })
   })
 
-  test('N-21: one account, many sources: nobody new is let through for an hour, and the owner always', async () => {
+  test('6.3.1, N-21: one account, many sources: nobody new is let through for an hour, and the owner always', async () => {
     await guarded.guard('ada', '198.51.100.7', right)
     for (let i = 0; i < 100; i++) await fail('ada', address(i), 1)
     expect(await guarded.guard('ada', '192.0.2.1', right)).toEqual({ ok: false, retryAfter: 3600 })

@@ -144,7 +144,7 @@ function forAllAccepted(body: (options: CookieOptions, request: FakeRequest) => 
 }
 
 describe('every combination that is accepted', () => {
-  test('3.3.1, 3.3.3, CK-05, CK-07, CK-14, CK-16: keeps the rules of its prefix, so that no browser drops it', () => {
+  test('3.3.1, 3.3.3, CK-05, CK-07, CK-08, CK-14, CK-16: keeps the rules of its prefix, so that no browser drops it', () => {
     forAllAccepted((options, request) => {
       for (const line of written(options, request)) {
         const has = (attribute: string) =>

@@ -82,6 +82,25 @@ export const answers: readonly Case[] = [
       assert.equal(await countOf(client, jar), times)
     }
   }),
+  check('CK-17: a new identifier arrives with a redirect and with an error alike', [], async (trial) => {
+    const client = await trial.serve(
+      counting(trial, async ({ request, path }) => {
+        const session = await trial.sessions.of(request)
+        visit(session)
+        session.rotate()
+        return { status: Number(path.slice(1)), headers: [['location', '/count']], body: 'moved' }
+      }),
+    )
+    const jar = new Map<string, string>()
+    const given = new Set<string>()
+    for (const [i, status] of [302, 303, 308, 400, 404, 422, 500, 503].entries()) {
+      const answered = await client.ask(`/${status}`, { jar })
+      assert.equal(answered.status, status)
+      given.add(oneCookie(answered).split(';')[0]!)
+      assert.equal(await countOf(client, jar), i + 1)
+    }
+    assert.equal(given.size, 8)
+  }),
   check('costs nothing and says nothing where nobody asks for the session', [], async (trial) => {
     const client = await trial.serve(
       counting(trial, async ({ path, request }) => {
