@@ -12,7 +12,7 @@ export interface Waiting {
   after: Waiting
 }
 
-/** The line of those that wait. The process is kept alive while there are any. */
+/** The line of those that wait. */
 export class Deadlines {
   readonly #ms: number
   /** Stands between the last and the first. */
@@ -29,8 +29,7 @@ export class Deadlines {
   /** A call began. `late` is called unless `end` comes first. */
   begin(late: () => void): Waiting {
     const end = this.#end
-    if (this.#timer === undefined) this.#timer = setTimeout(this.#ring, this.#ms)
-    else if (end.after === end) this.#timer.ref()
+    this.#timer ??= setTimeout(this.#ring, this.#ms)
     const waiting = { due: performance.now() + this.#ms, late, before: end.before, after: end }
     end.before.after = waiting
     end.before = waiting
@@ -44,8 +43,14 @@ export class Deadlines {
     before.after = after
     after.before = before
     waiting.before = waiting.after = waiting
-    if (this.#end.after === this.#end) this.#timer?.unref()
+    if (this.#end.after === this.#end) this.#rest()
     return true
+  }
+
+  /** Nobody waits: no timer keeps the process from ending. */
+  #rest(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
   }
 
   readonly #ring = (): void => {
@@ -53,7 +58,7 @@ export class Deadlines {
     const { due } = this.#end.after
     // When it was this process that paused, what has come meanwhile is heard first.
     if (due <= now) setImmediate(this.#over, now)
-    else this.#timer = due === Number.POSITIVE_INFINITY ? undefined : setTimeout(this.#ring, Math.ceil(due - now))
+    else this.#wait(due - now)
   }
 
   readonly #over = (now: number): void => {
@@ -61,6 +66,11 @@ export class Deadlines {
       this.end(first)
       first.late()
     }
-    this.#ring()
+    this.#wait(this.#end.after.due - now)
+  }
+
+  #wait(ms: number): void {
+    this.#rest()
+    if (ms < Number.POSITIVE_INFINITY) this.#timer = setTimeout(this.#ring, Math.ceil(ms))
   }
 }
