@@ -328,7 +328,7 @@ describe('what can go wrong', () => {
   test('the rights that the page names are enough', async () => {
     const { client } = await opened()
     const rights =
-      '+get +set +del +getrange +zadd +zrem +zrange +zscore +zremrangebyscore +pttl +pexpire +evalsha +eval +publish +subscribe +unsubscribe +ping +scan +info +select +hello +client|setname'
+      '+get +set +del +getrange +zadd +zrem +zrange +zscore +zremrangebyscore +pttl +pexpire +time +evalsha +eval +publish +subscribe +unsubscribe +ping +scan +info +select +hello +client|setname'
     const bounds = ['resetkeys', '~sojourn:*', 'resetchannels', '&sojourn:changes', '-@all']
     await client.call('ACL', 'SETUSER', 'sessions', 'on', '>word', ...bounds, ...rights.split(' '))
     const io = new Redis(server().port, { username: 'sessions', password: 'word' })

@@ -24,6 +24,9 @@ local function parse(value)
 end
 `
 
+/** Clocks that differ by less find the entries of each other's in time, milliseconds. */
+const BEHIND = 300_000
+
 /**
  * Compare-and-set of a record. 0: the version was another. -1: the user's index must know of it first; nothing was
  * written. A text: written, and the entry of this name is not needed as it is any more. 1: written.
@@ -45,6 +48,8 @@ local same = live and user ~= 'null' and string.sub(old, at, at + #user) == user
 local indexed = token ~= ''
 if not indexed and user ~= 'null' then
   if not same or h < tonumber(expires) then return -1 end
+  -- Of a clock that is far behind the one that its entry was made by: that would be forgotten too soon.
+  if replaced == '' and e - tonumber(expires) > ${BEHIND} then return -1 end
   token = t
   if replaced == '' then horizon = string.match(old, '^%[%d+,[%d.]+,(%d+)') end
 end
@@ -80,11 +85,30 @@ if e > tonumber(ARGV[1]) then return 0 end
 return redis.call('DEL', KEYS[1])
 `)
 
-/** Enters a session in its user's index, forgets entries whose time is over, and keeps the index for long enough. */
-export const ENTER: Script = script(`
+/**
+ * Forgets entries whose time is over by both clocks, the caller's and the server's own: a process whose clock is ahead must
+ * not take away what others still honour. What is kept for too long does no harm.
+ */
+const PURGE = `
+-- Redis 3 and 4 let nobody write after asking for the time, unless told to replicate what is done instead of the script.
+if redis.replicate_commands then redis.replicate_commands() end
+local time = redis.call('TIME')
+local clock = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', math.min(ARGV[1], clock)))
+`
+
+/** Forgets entries of a user's index. */
+export const TRIM: Script = script(`${PURGE}
+return 1
+`)
+
+/**
+ * Enters a session in its user's index, forgets entries whose time is over, and keeps the index for long enough. Where the
+ * caller's clock is behind, the entry is kept by the server's for as long as it would be by the caller's.
+ */
+export const ENTER: Script = script(`${PURGE}
 local now, score, member, ttl = unpack(ARGV)
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
-redis.call('ZADD', KEYS[1], score, member)
+redis.call('ZADD', KEYS[1], string.format('%.0f', score + math.max(0, clock - now)), member)
 if redis.call('PTTL', KEYS[1]) < tonumber(ttl) then redis.call('PEXPIRE', KEYS[1], ttl) end
 return 1
 `)

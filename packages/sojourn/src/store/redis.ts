@@ -11,6 +11,8 @@
  *   late, can take away nothing that is.
  * - An entry is forgotten an hour after its horizon; until then it counts. A record whose expiry would move beyond the
  *   horizon is entered anew, first. The horizon lies twice as far ahead as the expiry, so that few writes do so.
+ * - No process whose clock is wrong takes an entry away from the others: it is forgotten when its time is over by the clock
+ *   of Redis as well. A record that a clock far behind writes over another's is entered anew, too.
  * - `endAll` **marks** all entries at once, deletes the records that are the user's, and then removes the entries of
  *   those that it deleted. What it found no record for stays marked until its time is over: somebody may be about to
  *   write that record. So the next `endAll` finds what this one left undone, and what a writer left that died.
@@ -40,7 +42,7 @@ import {
   type Token,
   userText,
 } from './redis-layout.js'
-import { END, ENTER, FORGET, type Script, TAKE, WRITE } from './redis-scripts.js'
+import { END, ENTER, FORGET, type Script, TAKE, TRIM, WRITE } from './redis-scripts.js'
 import { type RedisClient, type Wire, wireOf } from './redis-wire.js'
 
 export type { IoredisClient, NodeRedisClient, RedisClient } from './redis-wire.js'
@@ -199,7 +201,7 @@ class Redis implements RedisStore {
   async sweep(now: number): Promise<number> {
     let swept = 0
     for await (const keys of this.#scan(this.#users))
-      await Promise.all(keys.map((key) => this.#send('ZREMRANGEBYSCORE', this.#users + key, ['-inf', String(now)])))
+      await Promise.all(keys.map((key) => this.#run(TRIM, this.#users + key, [String(now)])))
     for await (const keys of this.#scan(this.#records)) {
       const gone = await Promise.all(keys.map((key) => this.#run(FORGET, this.#records + key, [String(now)])))
       swept += gone.filter((one) => Number(one) === 1).length
