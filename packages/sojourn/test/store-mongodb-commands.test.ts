@@ -190,7 +190,7 @@ describe.each(drivers)('every verb, word for word, by %s', (_, by) => {
     expect(put).toEqual(
       updated(
         MARK,
-        { $push: { endings: { token, except: 'spared' } }, $set: { expiresAt: new Date(NOW + 3_600_000) } },
+        { $push: { endings: { token, except: 'spared' } }, $set: { expiresAt: new Date(NOW + 86_400_000) } },
         true,
       ),
     )

@@ -246,6 +246,6 @@ describe('a process that dies while it ends', () => {
     expect(all).toEqual([])
     expect(await world.store().sweep(NOW + 10 * 3_600_000)).toBe(0)
     expect(await world.store().set('bob', record({ userId: 'bob' }), 0)).toBe(true)
-    expect(world.marks()).toMatchObject([{ expiresAt: new Date(NOW + 3_600_000) }])
+    expect(world.marks()).toMatchObject([{ expiresAt: new Date(NOW + 86_400_000) }])
   })
 })

@@ -31,8 +31,11 @@ interface Ending {
   readonly except?: string
 }
 
-/** A mark nobody took down is forgotten after so long, milliseconds: whoever put it up was told that it failed, or died. */
-const FORGOTTEN = 3_600_000
+/**
+ * A mark nobody took down is forgotten after so long, milliseconds: whoever put it up was told that it failed, or died. It
+ * is MongoDB's clock that tells, so it must be longer than any other is behind.
+ */
+const FORGOTTEN = 86_400_000
 /** So often a mark is put up anew because another one was just made or taken down. */
 const ROUNDS = 16
 /** How many ids a delete names at most. */
