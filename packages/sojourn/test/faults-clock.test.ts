@@ -61,6 +61,15 @@ describe.each(Object.entries(STORES))('A-159: a clock that jumps: %s', (_, open)
     expect((await seen())?.[0]).toBeUndefined()
   })
 
+  test('7.4.3: endAll under a clock that is ahead of all timeouts ends what is there again under the right one', async () => {
+    const { app, clock, ada, began } = await scene()
+    clock.advance(3 * HOUR)
+    expect(await app.sessions.endAll('ada')).toBe(0)
+    clock.set(began)
+    expect(await app.userOf(ada.cookie)).toBeUndefined()
+    expect(await app.sessions.list('ada')).toEqual([])
+  })
+
   test('what was ended under a clock that was wrong stays ended under the right one', async () => {
     for (const wrong of [10 * MINUTE, -4 * MINUTE]) {
       const { app, clock, ada } = await scene()

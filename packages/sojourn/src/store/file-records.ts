@@ -64,7 +64,8 @@ export class Records {
   /**
    * Every record of the user has an entry before it is there, so that none is overlooked. A session that was given a new
    * identifier has its successor's entry made before it is marked as replaced, but maybe after the names were read:
-   * where one was found replaced, or gone, the names are read again.
+   * where one was found replaced, or gone, the names are read again. What has expired is ended as well, since the clock
+   * that says so may be ahead of those that others go by.
    */
   *endAll(userId: string, except?: string): Steps<number> {
     const user = hashed(userId)
@@ -76,10 +77,10 @@ export class Records {
       for (const name of this.#entries(user)) {
         const hash = name.slice(0, name.indexOf('_'))
         if (hash === spared) continue
-        const head = yield* this.#end(this.#at.record(hash), (head) => head.user === user)
-        if (head && !head.replaced) ended++
-        else if (head || !gone.has(name)) again = true
+        const head = yield* this.#end(this.#at.record(hash), (head) => head.user === user, true)
+        if (head ? head.replaced : !gone.has(name)) again = true
         if (!head) gone.add(name)
+        else if (!head.replaced && head.expiresAt > this.#clock()) ended++
       }
     }
     return ended
@@ -152,11 +153,14 @@ export class Records {
     return true
   }
 
-  /** Ends the record that is there, whatever others make of it meanwhile, for as long as `wants` still wants that. */
-  *#end(folder: string, wants: (head: Head) => boolean): Steps<Head | undefined> {
+  /**
+   * Ends the record that is there, whatever others make of it meanwhile, for as long as `wants` still wants that. `dead`: also
+   * one that has expired.
+   */
+  *#end(folder: string, wants: (head: Head) => boolean, dead = false): Steps<Head | undefined> {
     for (;;) {
       const head = this.#look(folder)
-      if (!head || !(head.expiresAt > this.#clock()) || !wants(head)) return undefined
+      if (!head || !(dead || head.expiresAt > this.#clock()) || !wants(head)) return undefined
       if (!disk.remove(`${folder}/${head.name}`)) continue
       yield folder
       this.#at.discard(folder, head)
