@@ -109,7 +109,7 @@ export interface State {
   /** The handle: safe to show and to log, and refused as a credential. */
   readonly id: string
   readonly record: SessionRecord
-  /** The sliding write is due: a tenth of the idle timeout has gone by since the last one. */
+  /** The sliding write is due: a tenth of the idle timeout has gone by since the last one, or it is far in the future. */
   readonly due: boolean
   /** The same identifier under the current key, where the one that came was signed with an older key. */
   readonly reissue?: string | undefined

@@ -120,6 +120,42 @@ describe('the sliding write', () => {
     expect(await app.userOf(given!)).toBeUndefined()
   })
 
+  test('A-159: comes once when the clock was set back, and then as ever', async () => {
+    const clock = manualClock()
+    const { store, calls } = counted(memory({ clock }))
+    const app = shop({ clock, store, timeouts: { idle: 10 * MINUTE, absolute: HOUR } })
+    const { given } = await app.request('', (s) => s.login('ada'))
+    clock.advance(-5 * MINUTE)
+    calls()
+    const start = clock()
+    const writes: number[] = []
+    for (let second = 0; second <= 180; second++) {
+      expect(await app.userOf(given!)).toBe('ada')
+      if (calls().includes('set')) writes.push((clock() - start) / MINUTE)
+      clock.advance(1000)
+    }
+    expect(writes).toEqual([0, 1, 2, 3])
+    // In between it is what `expiresAt` says.
+    expect((await app.request(given!, (s) => s.expiresAt - clock())).value).toBe(10 * MINUTE - 1000)
+  })
+
+  test('A-159: of two servers whose clocks differ by less than half an idle timeout, they do not write in turn', async () => {
+    const [here, there] = [manualClock(), manualClock()]
+    there.advance(4 * MINUTE + 50_000)
+    const { store, calls } = counted(memory({ clock: here }))
+    const timeouts = { idle: 10 * MINUTE, absolute: HOUR }
+    const [behind, ahead] = [shop({ clock: here, store, timeouts }), shop({ clock: there, store, timeouts })]
+    const { given } = await ahead.request('', (s) => s.login('ada'))
+    calls()
+    let writes = 0
+    for (let second = 0; second < 180; second++) {
+      expect([await behind.userOf(given!), await ahead.userOf(given!)]).toEqual(['ada', 'ada'])
+      writes += calls().filter((verb) => verb === 'set').length
+      for (const clock of [here, there]) clock.advance(1000)
+    }
+    expect(writes).toBeLessThanOrEqual(3)
+  })
+
   test('of many that are due at once one is done, and none is told as a conflict', async () => {
     const app = shop()
     const { given } = await app.request('', (s) => s.login('ada'))

@@ -1,8 +1,10 @@
 /** The Redis store, where servers' clocks differ from each other's and from that of Redis. */
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Redis } from 'ioredis'
-import type { SessionRecord } from 'sojourn'
+import { createSessions, generateSecret, opaque, type SessionRecord } from 'sojourn'
+import { fetch } from 'sojourn/adapter/fetch'
 import { type RedisStore, redis } from 'sojourn/store/redis'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { startRedis, useRedis } from './engines/redis.js'
 import { listed, record, SINGLES } from './fixtures/redis.js'
 
@@ -72,6 +74,33 @@ describe('A-159: processes whose clocks differ', () => {
     expect(await tokens()).not.toEqual(first)
     const [, score] = await client.zrange(index, '0', '-1', 'WITHSCORES')
     expect(Number(score)).toBeGreaterThan(Date.now() + 2 * IDLE)
+  })
+
+  test('who is active stays signed in when the clock was set back, though Redis counts on', {
+    timeout: 20_000,
+  }, async () => {
+    const { client, prefix } = await opened()
+    const real = Date.now
+    let back = 0
+    // For the default clock alone Redis forgets a record on the millisecond.
+    const set = vi.spyOn(Date, 'now').mockImplementation(() => real() - back)
+    onTestFinished(() => set.mockRestore())
+    const store = redis(client, { prefix })
+    const timeouts = { idle: 1500, absolute: 60_000 }
+    const sessions = createSessions({ keys: generateSecret(), strategy: opaque({ store }), timeouts })
+    const handle = fetch(sessions, async (request) => {
+      const session = await sessions.of(request)
+      if (request.url.endsWith('/login')) await session.login('ada')
+      return new Response(session.userId)
+    })
+    const login = await handle(new Request('https://shop.example/login'))
+    const cookie = login.headers.getSetCookie()[0]!.split(';')[0]!
+    back = 10_000
+    for (const until = real() + 3000; real() < until; ) {
+      const answer = await handle(new Request('https://shop.example/', { headers: { cookie } }))
+      expect(await answer.text()).toBe('ada')
+      await pause(100)
+    }
   })
 
   test('an entry whose time is over by both clocks is forgotten at the next login', async () => {

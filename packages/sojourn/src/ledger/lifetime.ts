@@ -27,7 +27,16 @@ export function judge(
   const { idle, absolute } = timeoutsOf(record, context)
   if (now >= record.expiresAt || now >= record.createdAt + absolute || now >= record.seenAt + idle) return 'expired'
   if (record.createdAt > now + SKEW) return 'malformed'
-  return { id, record, due: now - record.seenAt >= idle / 10, reissue: undefined }
+  return { id, record, due: isDue(record.seenAt - now, idle), reissue: undefined }
+}
+
+/**
+ * Whether the activity is to be written down. Also where it was written down far `ahead` of this clock, which was set back or
+ * is behind another's: some stores count by a clock of their own how long a record is kept, and forget it meanwhile. Half,
+ * where a tenth would do for that, so that two servers whose clocks differ a little do not write in turn.
+ */
+function isDue(ahead: number, idle: number): boolean {
+  return ahead <= -idle / 10 || ahead >= idle / 2
 }
 
 /** `base` as of now: seen, with the ends that follow from it. */
