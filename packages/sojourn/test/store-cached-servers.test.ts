@@ -95,6 +95,31 @@ function owes(open: Open, cut: () => Promise<() => Promise<void>>): void {
 
 describe('Redis', () => {
   const server = useRedis(() => startRedis({ appendonly: 'yes', appendfsync: 'always' }))
+
+  test('A-85: where the push is not permitted, a copy is wrong for a second or so, as without one', {
+    timeout: 30_000,
+  }, async () => {
+    await server().command('ACL', 'SETUSER', 'deaf', 'on', '>word', '~*', '&*', '+@all', '-subscribe')
+    const clients = [{}, { username: 'deaf', password: 'word' }].map((user) => new Redis(server().port, user))
+    closing.push(() => clients.map((client) => client.disconnect()))
+    const [here, there] = clients.map((client) => redis(client, { prefix: 'deaf:' }))
+    const copies = cached(there!)
+    closing.push(() => copies.close())
+    expect(copies.staleness).toBe(5000)
+    const found: number[] = []
+    for (let n = 0; n < 3; n++) {
+      await here!.set(`id-${n}`, record(), 0)
+      await copies.get(`id-${n}`)
+      await here!.delete(`id-${n}`)
+      const ended = performance.now()
+      await vi.waitUntil(async () => (await copies.get(`id-${n}`)) === undefined, { timeout: 10_000, interval: 5 })
+      found.push(performance.now() - ended)
+    }
+    expect(Math.max(...found)).toBeLessThan(1500)
+    // It was kept, so that it is the push that took it away.
+    expect(Math.max(...found)).toBeGreaterThan(100)
+  })
+
   owes(
     async (name, clock) => {
       const client = new Redis({ port: server().port, maxRetriesPerRequest: 0 })

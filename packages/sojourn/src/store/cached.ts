@@ -11,7 +11,8 @@ import { type Call, Copies } from './cached-copies.js'
 export interface CachedOptions {
   /**
    * Milliseconds for which a session that was ended elsewhere may still be honoured here, at the worst. Default 1,000
-   * for a store that does not push its changes; 5,000 for one that does, where only a lost push takes so long.
+   * for a store that does not push its changes; 5,000 for one that does, where only a lost push takes so long. While a
+   * push is known not to get through, the copies are dropped every second.
    */
   staleness?: number
   /** Bytes that the copies may take, about. Default 64 MiB. */

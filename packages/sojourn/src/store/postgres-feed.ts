@@ -21,6 +21,8 @@ export interface Feed {
 const TRIAL = 10_000
 /** The first and the longest pause before it is set up again, milliseconds. */
 const PAUSES = [100, 5_000] as const
+/** Milliseconds between two cuts while nothing is heard: whoever keeps copies has none that is older. */
+const DEAF = 1_000
 
 /** The feed that `parts` make. */
 export function feedOf(parts: FeedParts): Feed {
@@ -28,6 +30,7 @@ export function feedOf(parts: FeedParts): Feed {
   let stop: (() => void) | undefined
   let again: NodeJS.Timeout | undefined
   let trials: NodeJS.Timeout | undefined
+  let deaf: NodeJS.Timeout | undefined
   let pause: number = PAUSES[0]
   /** What was said and has not come back. */
   let missing: string | undefined
@@ -35,14 +38,23 @@ export function feedOf(parts: FeedParts): Feed {
   const cut = () => {
     for (const { onCut } of watchers) onCut?.()
   }
+  /** Until something that it says to itself came back: a pooler may take a LISTEN, and pass nothing on. */
+  const deafen = () => {
+    clearInterval(deaf)
+    deaf = setInterval(cut, DEAF).unref()
+  }
   const listener = {
     // Also the first time: what was read before the feed was there may have changed since.
     up() {
       pause = PAUSES[0]
       cut()
+      say()
     },
     heard(payload: string) {
-      if (payload === missing) missing = undefined
+      if (payload === missing) {
+        missing = undefined
+        clearInterval(deaf)
+      }
       if (!payload.startsWith(parts.own)) for (const { onChange } of watchers) onChange(payload)
     },
     down() {
@@ -53,6 +65,7 @@ export function feedOf(parts: FeedParts): Feed {
   const restart = () => {
     stop?.()
     stop = missing = undefined
+    deafen()
     clearTimeout(again)
     again = setTimeout(start, pause).unref()
     pause = Math.min(2 * pause, PAUSES[1])
@@ -60,16 +73,18 @@ export function feedOf(parts: FeedParts): Feed {
   const start = () => {
     stop = parts.listen(listener)
   }
+  const say = () => {
+    missing = `${parts.own}${randomUUID()}`
+    // Whether it was said or not: what does not come back is missed at the next trial.
+    parts.say(missing).catch(() => {})
+  }
   const trial = () => {
     if (stop && missing !== undefined) listener.down()
-    else if (stop) {
-      missing = `${parts.own}${randomUUID()}`
-      // Whether it was said or not: what does not come back is missed at the next trial.
-      parts.say(missing).catch(() => {})
-    }
+    else if (stop) say()
   }
   const end = () => {
     clearInterval(trials)
+    clearInterval(deaf)
     clearTimeout(again)
     stop?.()
     stop = again = trials = missing = undefined
@@ -79,6 +94,7 @@ export function feedOf(parts: FeedParts): Feed {
     watch(onChange, onCut) {
       const watcher = { onChange, onCut }
       if (watchers.size === 0) {
+        deafen()
         start()
         trials = setInterval(trial, TRIAL).unref()
       }

@@ -25,6 +25,8 @@ const MARK = '\u001b+'
 /** Milliseconds until the first try to connect anew, and the most between two of them. */
 const SOON = 50
 const LATE = 2000
+/** Milliseconds between two cuts while nothing is heard: whoever keeps copies has none that is older. */
+const DEAF = 1000
 
 /** Hears for as long as somebody watches, connects anew for as long as it takes, and tells of each gap at both ends. */
 export class Feed {
@@ -33,6 +35,7 @@ export class Feed {
   readonly #watchers = new Set<Watcher>()
   #ear: { close(): void } | undefined
   #timer: NodeJS.Timeout | undefined
+  #deaf: NodeJS.Timeout | undefined
   #running = false
   #round = 0
   #heard = 0
@@ -44,11 +47,12 @@ export class Feed {
     this.#name = `${MARK}${name}:`
   }
 
-  /** Begins to watch. Until the connection stands nothing is heard, which `onCut` tells once it does. */
+  /** Begins to watch. Until the connection stands nothing is heard, which `onCut` tells every second, and once it does. */
   watch(watcher: Watcher): () => void {
     this.#watchers.add(watcher)
     if (!this.#running) {
       this.#running = true
+      this.#deafen()
       void this.#open()
     }
     return () => {
@@ -63,6 +67,7 @@ export class Feed {
     this.#round++
     this.#watchers.clear()
     clearTimeout(this.#timer)
+    clearInterval(this.#deaf)
     this.#ear?.close()
     this.#ear = undefined
   }
@@ -78,9 +83,8 @@ export class Feed {
       if (!current()) return ear.close()
       this.#ear = ear
       this.#delay = SOON
-      this.#heard = round
       this.#tell((watcher) => watcher.onCut())
-      this.#wait(BEAT / 2, () => this.#beat())
+      this.#beat()
     } catch {
       // The verbs tell of the same trouble to those who can act on it.
       if (current()) this.#retry()
@@ -92,7 +96,14 @@ export class Feed {
     this.#ear?.close()
     this.#ear = undefined
     this.#retry()
+    this.#deafen()
     this.#tell((watcher) => watcher.onCut())
+  }
+
+  /** Until a message to itself came through: who may subscribe may still hear of nothing. */
+  #deafen(): void {
+    clearInterval(this.#deaf)
+    this.#deaf = setInterval(() => this.#tell((watcher) => watcher.onCut()), DEAF).unref()
   }
 
   #retry(): void {
@@ -111,7 +122,10 @@ export class Feed {
 
   #hear(message: string): void {
     if (!message.startsWith(MARK)) this.#tell((watcher) => watcher.onChange(message))
-    else if (message.startsWith(this.#name)) this.#heard = Number(message.slice(this.#name.length))
+    else if (message.startsWith(this.#name)) {
+      this.#heard = Number(message.slice(this.#name.length))
+      clearInterval(this.#deaf)
+    }
   }
 
   #wait(ms: number, then: () => void): void {

@@ -68,7 +68,7 @@ export interface RedisStore extends UserStore {
   endAll(userId: string, except?: string): Promise<number>
   /** Walks all keys. Redis forgets by itself what has expired, so that nobody needs to call it. */
   sweep(now: number): Promise<number>
-  /** Heard over a connection of its own, opened with the first watch. `onCut` comes when it is lost, and when it stands (again). */
+  /** Heard over a connection of its own, opened with the first watch. `onCut` comes when it is lost, every second until it is back, and when it stands. */
   watch(onChange: (id: string) => void, onCut?: () => void): () => void
   /** Ends what the store opened, which is the connection of `watch`. The client stays open. */
   close(): Promise<void>
