@@ -8,8 +8,9 @@ import { type FileOptions, type FileStore, file } from 'sojourn/store/file'
 import { manualClock } from 'sojourn/testing/clock'
 import { storeCases } from 'sojourn/testing/store'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
-import { child, contents, folder, record, remote, talking } from './fixtures/file.js'
+import { child, contents, folder, record, talking } from './fixtures/file.js'
 import { inRealTime } from './fixtures/real-time.js'
+import { remote } from './fixtures/remote.js'
 
 const BOTH = ['normal', 'full'] as const
 

@@ -1,28 +1,33 @@
-/** The Redis store: the contract with every driver, on a single server and on a Cluster. */
+/** The Redis store: the contract with every driver, on a single server, on a Cluster, and by way of Sentinels. */
 import type { Store } from 'sojourn'
 import { type RedisStore, redis } from 'sojourn/store/redis'
 import { manualClock } from 'sojourn/testing/clock'
 import { storeCases } from 'sojourn/testing/store'
-import { describe, test } from 'vitest'
-import { startCluster, startRedis, useRedis } from './engines/redis.js'
+import { afterAll, describe, test } from 'vitest'
+import { startCluster, startRedis, startSentinel, useRedis } from './engines/redis.js'
 import { inRealTime } from './fixtures/real-time.js'
-import { CLUSTERS, type Open, SINGLES } from './fixtures/redis.js'
+import { CLUSTERS, type Open, type Opened, SENTINELS, SINGLES } from './fixtures/redis.js'
 
 let prefixes = 0
 
-/** One connection for each handle, all of them open until the end; each case has a prefix to itself. */
-function contract(open: Open, ports: () => number[]) {
+/**
+ * One connection for each handle, all of them open until the end; each case has a prefix to itself. `lends`: a client that
+ * takes a second to find its master is not closed after each case, but lent to the next.
+ */
+function contract(open: Open, ports: () => number[], lends = false) {
   const manual = manualClock()
-  const opened = new Map<RedisStore, { prefix: string; end: () => unknown }>()
+  const all = new Set<Opened>()
+  let free: Opened[] = []
   const make = async (prefix: string, clock?: () => number) => {
-    const { client, end } = await open(ports())
-    const store = redis(client, { ...(clock && { clock }), prefix })
-    opened.set(store, { prefix, end })
+    const one = free.pop() ?? (await open(ports()))
+    all.add(one)
+    const store = redis(one.client, { ...(clock && { clock }), prefix })
     return {
       ...bound(store),
       close: async () => {
         await store.close()
-        await end()
+        if (!lends) await one.end()
+        else if (all.has(one)) free.push(one)
       },
     }
   }
@@ -34,8 +39,11 @@ function contract(open: Open, ports: () => number[]) {
     second: (store: Store) => make((store as unknown as { prefix: string }).prefix, clock),
   })
   const breakBackend = async () => {
-    for (const { end } of opened.values()) await end()
+    for (const one of all) await one.end()
+    all.clear()
+    free = []
   }
+  afterAll(breakBackend)
   return [...storeCases({ clock: manual, tells: 1000, ...handles(manual), breakBackend }), ...inRealTime(handles())]
 }
 
@@ -58,6 +66,15 @@ describe('a Cluster of three', () => {
   for (const [name, open] of Object.entries(CLUSTERS))
     describe(`the contract of stores: ${name}`, () => {
       const suite = contract(open, () => cluster().masters.map(({ port }) => port))
+      test.each(suite.map(({ name, run }) => [name, run] as const))('%s', { timeout: 30_000 }, (_, run) => run())
+    })
+})
+
+describe('a master that Sentinels know', () => {
+  const watched = useRedis(() => startSentinel())
+  for (const [name, open] of Object.entries(SENTINELS))
+    describe(`the contract of stores: ${name}`, () => {
+      const suite = contract(open, () => watched().sentinels.map(({ port }) => port), true)
       test.each(suite.map(({ name, run }) => [name, run] as const))('%s', { timeout: 30_000 }, (_, run) => run())
     })
 })

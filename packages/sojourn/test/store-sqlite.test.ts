@@ -1,5 +1,6 @@
 /** The SQLite store: the contract in both durabilities, and what is its own: files, drivers, processes, commits, sweeping. */
-import { execFile } from 'node:child_process'
+import { type ChildProcess, execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { chmodSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -7,8 +8,9 @@ import { promisify } from 'node:util'
 import { type SqliteDatabase, type SqliteOptions, type SqliteStore, sqlite } from 'sojourn/store/sqlite'
 import { manualClock } from 'sojourn/testing/clock'
 import { storeCases } from 'sojourn/testing/store'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { inRealTime } from './fixtures/real-time.js'
+import { remote, started } from './fixtures/remote.js'
 import { ask, connect, drivers, folder, record } from './fixtures/sqlite.js'
 
 const CHILD = fileURLToPath(new URL('fixtures/sqlite-child.mjs', import.meta.url))
@@ -69,6 +71,28 @@ describe.each(BOTH)('the contract of stores: %s', (durability) => {
     ...storeCases({ create: open, second: open, clock, breakBackend, tells: 1000 }),
     ...inRealTime({ create: real, second: real }),
   ]
+  test.each(suite.map(({ name, run }) => [name, run] as const))('%s', { timeout: 30_000 }, (_, run) => run())
+})
+
+describe('the contract of stores, the other handle in another process', () => {
+  const clock = manualClock()
+  let server: ChildProcess
+  let shared: ReturnType<typeof folder>
+  beforeAll(async () => {
+    shared = folder()
+    server = await started(CHILD, 'serve', join(shared.path, 'sessions.db'), 'normal')
+  })
+  afterAll(async () => {
+    server.disconnect()
+    await once(server, 'exit')
+    shared.remove()
+  })
+  const create = async () => {
+    const made = sqlite(join(shared.path, 'sessions.db'), { clock })
+    await made.sweep(Number.MAX_VALUE)
+    return made
+  }
+  const suite = storeCases({ create, second: () => remote(server, clock), clock, tells: 1000 })
   test.each(suite.map(({ name, run }) => [name, run] as const))('%s', { timeout: 30_000 }, (_, run) => run())
 })
 
