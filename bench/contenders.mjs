@@ -135,12 +135,6 @@ export const contenders = [
     server: 'sojourn-express',
     label: `**Sojourn**, ${STORES[kind].label}`,
   })),
-  {
-    name: 'sojourn-front',
-    label: '**Sojourn**, memory, node adapter in front of Express',
-    over: 'express',
-    packages: ['sojourn'],
-  },
   { name: 'express-session', label: 'express-session, MemoryStore', over: 'express', packages: ['express-session'] },
   {
     name: 'connect-redis',
