@@ -9,10 +9,12 @@ export const modified = process.argv[2] === 'modified'
 
 export { secret } from './secret.mjs'
 
-/** What a login puts into a session: about 230 bytes of JSON, whatever keeps it. */
+let people = 0
+
+/** What a login puts into a session: about 230 bytes of JSON, whatever keeps it, and another person's each time. */
 export const filled = () => ({
   count: 0,
-  name: 'Ada Lovelace',
+  name: `Ada Lovelace ${people++}`,
   locale: 'en-GB',
   theme: 'dark',
   cart: [

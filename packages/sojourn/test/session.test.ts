@@ -1,7 +1,8 @@
 /** The session as an app meets it: the whole journey, what becomes of its data, and what it costs. */
+import type { Session } from 'sojourn'
 import { memory } from 'sojourn/store/memory'
 import { manualClock } from 'sojourn/testing/clock'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { exchange } from './exchange.js'
 import { App, counted, HOUR, MINUTE, ORIGIN, shop, type Verb } from './helpers.js'
 
@@ -297,6 +298,27 @@ describe('what it costs, in store calls', () => {
     expect(app.sessions.list('ada')).toHaveLength(1)
     expect(app.sessions.endAll('ada')).toBe(1)
   })
+})
+
+test('data is parsed once and not with each read, however much the data of many sessions is alike', async () => {
+  const app = new App({ initial: () => ({ text: '' }) })
+  const cookies: string[] = []
+  for (let n = 100; n < 400; n++) {
+    const write = (session: Session<{ text: string }>) => {
+      session.data.text = `${'before '.repeat(20)}${n}${' after'.repeat(20)}`
+    }
+    cookies.push((await app.request('', write)).given!)
+  }
+  const read = async () => {
+    for (const [n, cookie] of cookies.entries())
+      expect((await app.request(cookie, (session) => session.data.text)).value).toContain(` ${n + 100} `)
+  }
+  await read()
+  await read()
+  const parse = vi.spyOn(JSON, 'parse')
+  onTestFinished(() => parse.mockRestore())
+  await read()
+  expect(parse).not.toHaveBeenCalled()
 })
 
 test('the events of a journey, in full', async () => {

@@ -5,8 +5,9 @@
  * What comes but once is not kept: a text is only noted at its first sight, in a number, and remembered at its second. To
  * keep what never comes back would cost more than to verify it, in work for the garbage collector.
  *
- * A text is looked up by a number that a few of its characters make, and then compared in full. Whoever finds two texts
- * with one number makes one of them forgotten early, and no more.
+ * A credential is looked up by a number that a few of its characters make, and then compared in full. Whoever finds two
+ * with one number makes one of them forgotten early, and no more. Data of many sessions may be alike but for a letter: it is
+ * looked up by all of it, and as its hash stays with it, a copy that many requests are handed is hashed once.
  */
 
 /** Characters that one generation remembers. */
@@ -21,21 +22,32 @@ interface Entry<T> {
   readonly value: T
 }
 
+/** What a text is looked up by. */
+type Key = string | number
+
+/** The whole text, for what may be alike in all that `Recent` would look at. */
+export const whole = (text: string): Key => text
+
 /** Remembers a value for each text that came more than once, for as long as it is in use. */
 export class Recent<T> {
-  #young = new Map<number, Entry<T>>()
-  #old = new Map<number, Entry<T>>()
+  readonly #keyOf: (text: string) => Key
+  #young = new Map<Key, Entry<T>>()
+  #old = new Map<Key, Entry<T>>()
   #size = 0
   readonly #noted = new Int32Array(NOTED)
   #other = false
 
+  constructor(keyOf: (text: string) => Key = markOf) {
+    this.#keyOf = keyOf
+  }
+
   get(text: string): T | undefined {
-    const mark = markOf(text)
-    const found = this.#young.get(mark)
+    const key = this.#keyOf(text)
+    const found = this.#young.get(key)
     if (found !== undefined && found.text === text) return found.value
-    const aging = this.#old.get(mark)
+    const aging = this.#old.get(key)
     if (aging === undefined || aging.text !== text) return undefined
-    this.#keep(mark, aging)
+    this.#keep(key, aging)
     return aging.value
   }
 
@@ -44,7 +56,7 @@ export class Recent<T> {
     const noted = this.#noted
     const one = mark & (NOTED - 1)
     const other = (mark >>> 16) & (NOTED - 1)
-    if (noted[one] === mark || noted[other] === mark) this.#keep(mark, { text, value })
+    if (noted[one] === mark || noted[other] === mark) this.#keep(this.#keyOf(text), { text, value })
     else {
       // Now here, now there: two that share a place and come in turn would otherwise push each other out for ever.
       this.#other = !this.#other
@@ -52,14 +64,14 @@ export class Recent<T> {
     }
   }
 
-  #keep(mark: number, entry: Entry<T>): void {
+  #keep(key: Key, entry: Entry<T>): void {
     if (this.#size + entry.text.length > GENERATION) {
       this.#old = this.#young
       this.#young = new Map()
       this.#size = 0
     }
     this.#size += entry.text.length
-    this.#young.set(mark, entry)
+    this.#young.set(key, entry)
   }
 }
 
