@@ -126,20 +126,31 @@ function scenario(opens: Opens): void {
     },
   )
 
-  test('7.4.3, A-69: endAll is complete, and nothing that has ended comes back', { timeout: 60_000 }, async () => {
+  test('7.4.3, A-69: endAll is complete, and nothing that has ended comes back', { timeout: 120_000 }, async () => {
     const { app, children } = await opened()
+    // Where four processes keep all cores busy it may take longer than a call is given. That promises nothing, and is asked again.
+    const endAll = async (): Promise<void> => {
+      const fault = await Promise.resolve(app.sessions.endAll('ada')).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      if (fault === undefined) return
+      expect(fault).toMatchObject({ code: 'ERR_STORE' })
+      await pause(1_000)
+      return endAll()
+    }
     const busy = children('busy')
     await until(() => busy.every(({ lines }) => lines.length > 3))
     const ended = new Set<string>()
     for (let round = 0; round < 12; round++) {
       await pause(100)
       const before = busy.flatMap(({ lines }) => lines)
-      await app.sessions.endAll('ada')
+      await endAll()
       for (const line of before) ended.add(line.slice(line.indexOf(' ') + 1))
       for (const cookie of [...ended].slice(-40)) expect(await app.userOf(cookie)).toBeUndefined()
     }
     for (const { kill } of busy) await kill()
-    await app.sessions.endAll('ada')
+    await endAll()
     for (const cookie of ended) expect(await app.userOf(cookie)).toBeUndefined()
     expect(await app.sessions.list('ada')).toEqual([])
     expect(ended.size).toBeGreaterThan(40)
