@@ -1,5 +1,4 @@
 /** The file store: the contract in both durabilities and between processes, and what is its own: names, modes, leftovers. */
-import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,10 +6,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { type FileOptions, type FileStore, file } from 'sojourn/store/file'
 import { manualClock } from 'sojourn/testing/clock'
 import { storeCases } from 'sojourn/testing/store'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { child, contents, folder, record, talking } from './fixtures/file.js'
 import { inRealTime } from './fixtures/real-time.js'
-import { remote } from './fixtures/remote.js'
+import { remote, useServed } from './fixtures/remote.js'
 
 const BOTH = ['normal', 'full'] as const
 
@@ -72,23 +71,13 @@ describe.each(BOTH)('the contract of stores, two handles in one process: %s', (d
 
 describe('the contract of stores, the other handle in another process', () => {
   const clock = manualClock()
-  let server: ChildProcess
-  let shared: ReturnType<typeof folder>
-  beforeAll(async () => {
-    shared = folder()
-    server = await talking('serve', shared.path, 'normal')
-  })
-  afterAll(async () => {
-    server.disconnect()
-    await once(server, 'exit')
-    shared.remove()
-  })
+  const served = useServed(folder, (path) => talking('serve', path, 'normal'))
   const create = async () => {
-    const made = file(shared.path, { clock })
+    const made = file(served().path, { clock })
     await made.sweep(Number.MAX_VALUE)
     return made
   }
-  const suite = storeCases({ create, second: () => remote(server, clock), clock })
+  const suite = storeCases({ create, second: () => remote(served().server, clock), clock })
   test.each(suite.map(({ name, run }) => [name, run] as const))('%s', { timeout: 30_000 }, (_, run) => run())
 })
 

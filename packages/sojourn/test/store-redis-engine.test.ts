@@ -3,13 +3,12 @@ import { connect } from 'node:net'
 import { inspect } from 'node:util'
 import { Cluster, Redis } from 'ioredis'
 import { createClient } from 'redis'
-import { createSessions, generateSecret, opaque } from 'sojourn'
-import { fetch } from 'sojourn/adapter/fetch'
 import { type RedisClient, type RedisStore, redis } from 'sojourn/store/redis'
 import { manualClock } from 'sojourn/testing/clock'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startRedis, until, useRedis } from './engines/redis.js'
 import { listed, type Open, record, SINGLES } from './fixtures/redis.js'
+import { shop } from './helpers.js'
 
 const server = useRedis(() => startRedis())
 let prefixes = 0
@@ -71,23 +70,9 @@ describe('what a request costs', () => {
   test('an unchanged session is read once and written never, until the sliding write is due', async () => {
     const { store } = await opened()
     const clock = manualClock(Date.now())
-    const sessions = createSessions({
-      keys: generateSecret(),
-      strategy: opaque({ store }),
-      clock,
-      initial: () => ({ n: 0 }),
-    })
-    const handle = fetch(sessions, async (request) => {
-      const session = await sessions.of(request)
-      if (request.url.endsWith('/login')) await session.login('ada')
-      return new Response(session.userId)
-    })
-    const login = await handle(new Request('https://shop.example/login'))
-    const cookie = login.headers.getSetCookie()[0]!.split(';')[0]!
-    const visit = async () => {
-      const response = await handle(new Request('https://shop.example/', { headers: { cookie } }))
-      expect(await response.text()).toBe('ada')
-    }
+    const app = shop({ clock, store })
+    const { given } = await app.request('', (session) => session.login('ada'))
+    const visit = async () => expect(await app.userOf(given!)).toBe('ada')
     expect(await asked(visit)).toEqual({ get: 1 })
     expect(await asked(visit)).toEqual({ get: 1 })
     clock.advance(4 * 60_000)

@@ -1,6 +1,5 @@
 /** The SQLite store: the contract in both durabilities, and what is its own: files, drivers, processes, commits, sweeping. */
-import { type ChildProcess, execFile } from 'node:child_process'
-import { once } from 'node:events'
+import { execFile } from 'node:child_process'
 import { chmodSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,9 +7,9 @@ import { promisify } from 'node:util'
 import { type SqliteDatabase, type SqliteOptions, type SqliteStore, sqlite } from 'sojourn/store/sqlite'
 import { manualClock } from 'sojourn/testing/clock'
 import { storeCases } from 'sojourn/testing/store'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { inRealTime } from './fixtures/real-time.js'
-import { remote, started } from './fixtures/remote.js'
+import { remote, started, useServed } from './fixtures/remote.js'
 import { ask, connect, drivers, folder, record } from './fixtures/sqlite.js'
 
 const CHILD = fileURLToPath(new URL('fixtures/sqlite-child.mjs', import.meta.url))
@@ -76,23 +75,13 @@ describe.each(BOTH)('the contract of stores: %s', (durability) => {
 
 describe('the contract of stores, the other handle in another process', () => {
   const clock = manualClock()
-  let server: ChildProcess
-  let shared: ReturnType<typeof folder>
-  beforeAll(async () => {
-    shared = folder()
-    server = await started(CHILD, 'serve', join(shared.path, 'sessions.db'), 'normal')
-  })
-  afterAll(async () => {
-    server.disconnect()
-    await once(server, 'exit')
-    shared.remove()
-  })
+  const served = useServed(folder, (path) => started(CHILD, 'serve', join(path, 'sessions.db'), 'normal'))
   const create = async () => {
-    const made = sqlite(join(shared.path, 'sessions.db'), { clock })
+    const made = sqlite(join(served().path, 'sessions.db'), { clock })
     await made.sweep(Number.MAX_VALUE)
     return made
   }
-  const suite = storeCases({ create, second: () => remote(server, clock), clock, tells: 1000 })
+  const suite = storeCases({ create, second: () => remote(served().server, clock), clock, tells: 1000 })
   test.each(suite.map(({ name, run }) => [name, run] as const))('%s', { timeout: 30_000 }, (_, run) => run())
 })
 
