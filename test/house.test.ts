@@ -35,8 +35,9 @@ const LAW: Record<string, readonly string[]> = {
   transport: ['types', 'awaitable', 'cookies', 'cookie-chunks', 'plain-http'],
   // The browser's half: one door, and nothing of the server's behind it.
   client: ['types', 'client/'],
-  // A store over another one is synchronous or not, as that one is; text is made harmless for engines in one way.
-  store: ['types', 'awaitable', 'escape'],
+  // A store over another one is synchronous or not, as that one is; text is made harmless for engines in one way, and a
+  // record that many requests are handed is guarded in one.
+  store: ['types', 'awaitable', 'escape', 'frozen'],
   guard: ['types', 'awaitable', 'errors', 'challenge', 'own-path', 'proof'],
   identity: ['types', 'awaitable', 'patience', 'errors', 'events', 'keys', 'own-path', 'crypto/', 'http/'],
   adapter: ['types', 'errors', 'awaitable', 'sessions', 'http/'],
@@ -58,6 +59,8 @@ const ONE_DOOR = ['client']
  */
 const BUILDS_ON: Record<string, readonly string[]> = {
   'adapter/express': ['adapter/node'],
+  // What came before is not decoded again, as a credential is not verified again.
+  'store/redis': ['crypto/recent'],
   'guard/access': ['sessions', 'session'],
   // Counts are kept in memory unless a store is given, as sessions are.
   'identity/throttle': ['store/memory'],

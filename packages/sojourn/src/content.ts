@@ -1,7 +1,7 @@
 /** The content of the session of one request: data and flash values as the app sees them, and how they are kept. */
 import { Changes, type Fields } from './changes.js'
 import { type Content, copyOf, decode, encode, fieldOf } from './codec.js'
-import { Recent, whole } from './crypto/recent.js'
+import { Recent } from './crypto/recent.js'
 import { Fault } from './errors.js'
 import { checkSchema, type StandardSchema } from './schema.js'
 import type { Proof } from './types.js'
@@ -16,13 +16,13 @@ export interface Shape {
  * What was parsed lately, by its text, so that a session that is only read is parsed once and not on every request. Shared
  * by all of them: whoever changes anything takes a copy first.
  */
-const parsed = new Recent<Content>(whole)
+const parsed = new Recent<Content>()
 
 function recall(text: string): Content | undefined {
-  const known = parsed.get(text)
+  const known = parsed.get(text, text)
   if (known) return known
   const content = decode(text)
-  if (content) parsed.set(text, content)
+  if (content) parsed.set(text, content, text)
   return content
 }
 

@@ -6,8 +6,8 @@
  * keep what never comes back would cost more than to verify it, in work for the garbage collector.
  *
  * A credential is looked up by a number that a few of its characters make, and then compared in full. Whoever finds two
- * with one number makes one of them forgotten early, and no more. Data of many sessions may be alike but for a letter: it is
- * looked up by all of it, and as its hash stays with it, a copy that many requests are handed is hashed once.
+ * with one number makes one of them forgotten early, and no more. What may be alike in many texts but for a letter is looked
+ * up by a name that its user gives, and compared in full as well.
  */
 
 /** Characters that one generation remembers. */
@@ -15,48 +15,38 @@ const GENERATION = 2_000_000
 /** Places for texts that were seen once: a later one takes the place of an earlier. A power of two. */
 const NOTED = 8192
 /** Characters that make the number: in what we sign or seal, any few tell it apart. */
-const SAMPLES = 32
+const SAMPLES = 16
 
 interface Entry<T> {
   readonly text: string
   readonly value: T
 }
 
-/** What a text is looked up by. */
-type Key = string | number
-
-/** The whole text, for what may be alike in all that `Recent` would look at. */
-export const whole = (text: string): Key => text
-
 /** Remembers a value for each text that came more than once, for as long as it is in use. */
 export class Recent<T> {
-  readonly #keyOf: (text: string) => Key
-  #young = new Map<Key, Entry<T>>()
-  #old = new Map<Key, Entry<T>>()
+  #young = new Map<string | number, Entry<T>>()
+  #old = new Map<string | number, Entry<T>>()
   #size = 0
   readonly #noted = new Int32Array(NOTED)
   #other = false
 
-  constructor(keyOf: (text: string) => Key = markOf) {
-    this.#keyOf = keyOf
-  }
-
-  get(text: string): T | undefined {
-    const key = this.#keyOf(text)
-    const found = this.#young.get(key)
+  /** The value of `text`, by the name that it was set under. */
+  get(text: string, name: string | number = markOf(text)): T | undefined {
+    const found = this.#young.get(name)
     if (found !== undefined && found.text === text) return found.value
-    const aging = this.#old.get(key)
+    const aging = this.#old.get(name)
     if (aging === undefined || aging.text !== text) return undefined
-    this.#keep(key, aging)
+    this.#keep(name, aging)
     return aging.value
   }
 
-  set(text: string, value: T): void {
+  /** One name has one text, the latest. */
+  set(text: string, value: T, name?: string): void {
     const mark = markOf(text)
     const noted = this.#noted
     const one = mark & (NOTED - 1)
     const other = (mark >>> 16) & (NOTED - 1)
-    if (noted[one] === mark || noted[other] === mark) this.#keep(this.#keyOf(text), { text, value })
+    if (noted[one] === mark || noted[other] === mark) this.#keep(name ?? mark, { text, value })
     else {
       // Now here, now there: two that share a place and come in turn would otherwise push each other out for ever.
       this.#other = !this.#other
@@ -64,19 +54,19 @@ export class Recent<T> {
     }
   }
 
-  #keep(key: Key, entry: Entry<T>): void {
+  #keep(name: string | number, entry: Entry<T>): void {
     if (this.#size + entry.text.length > GENERATION) {
       this.#old = this.#young
       this.#young = new Map()
       this.#size = 0
     }
     this.#size += entry.text.length
-    this.#young.set(key, entry)
+    this.#young.set(name, entry)
   }
 }
 
 function markOf(text: string): number {
-  const step = Math.max(1, Math.floor(text.length / SAMPLES))
+  const step = Math.ceil(text.length / SAMPLES)
   let mark = text.length
   for (let at = text.length - 1; at >= 0; at -= step) mark = (Math.imul(mark, 31) + text.charCodeAt(at)) | 0
   // Multiplied once more, so that the low bits, which choose the place, depend on all of it.

@@ -13,33 +13,46 @@ export function outlivesAnswer(name: string): boolean {
   return !OF_THE_ANSWER.test(name)
 }
 
+/** What changes headers. */
+const SETTERS = ['setHeader', 'setHeaders', 'appendHeader', 'removeHeader'] as const
+
+type Setter = (...args: unknown[]) => unknown
+type Target = Record<(typeof SETTERS)[number], Setter>
+
+/** Responses whose head is sealed, with what tells whether the answer that waits is complete. */
+const seals = new WeakMap<ServerResponse, () => boolean>()
+
+// One for all responses, and never taken away from one again: either would give each a layout of its own, and node's own
+// code, which had seen a few of such, would look up every property of every response the slow way from then on.
+const HEADERS_SENT: PropertyDescriptor = {
+  configurable: true,
+  get(this: ServerResponse): unknown {
+    const complete = seals.get(this)
+    return complete ? !complete() : Reflect.get(Object.getPrototypeOf(this), 'headersSent', this)
+  },
+}
+function ignored(this: ServerResponse): ServerResponse {
+  return this
+}
+
 /**
  * From here on nothing said of the head has an effect. `headersSent` tells the truth of it, so that a stream that broke
  * off is cut; but not of an answer that is complete, as frameworks cut the connection then, and it would be lost.
  */
 export function sealHead(res: ServerResponse, complete: () => boolean): () => void {
+  const target = res as unknown as Target
+  const before = SETTERS.map((name) => target[name])
   const { statusCode } = res
-  const ignored = { value: () => res }
-  const sealed: PropertyDescriptorMap = {
-    headersSent: { get: () => !complete() },
-    statusCode: { get: () => statusCode, set() {} },
-    setHeader: ignored,
-    setHeaders: ignored,
-    appendHeader: ignored,
-    removeHeader: ignored,
-  }
-  if (hasReason(res)) {
-    const { statusMessage } = res
-    sealed.statusMessage = { get: () => statusMessage, set() {} }
-  }
-  const before = Object.keys(sealed).map((name) => [name, Object.getOwnPropertyDescriptor(res, name)] as const)
-  for (const [name, seal] of Object.entries(sealed)) Object.defineProperty(res, name, { ...seal, configurable: true })
+  const statusMessage = hasReason(res) ? res.statusMessage : ''
+  for (const name of SETTERS) target[name] = ignored as Setter
+  Object.defineProperty(res, 'headersSent', HEADERS_SENT)
+  seals.set(res, complete)
 
   return () => {
-    for (const [name, property] of before) {
-      if (property) Object.defineProperty(res, name, property)
-      else Reflect.deleteProperty(res, name)
-    }
+    seals.delete(res)
+    for (const [i, setter] of before.entries()) target[SETTERS[i]!] = setter
+    if (res.statusCode !== statusCode) res.statusCode = statusCode
+    if (hasReason(res) && res.statusMessage !== statusMessage) res.statusMessage = statusMessage
   }
 }
 

@@ -4,7 +4,9 @@
  * A record is a short head, a newline, and the data as the codec made it. The head is a JSON list, so that any text is
  * safe in it; what the scripts need stands first in it, and the data, which may be long, is never parsed.
  */
+import { Recent } from '../crypto/recent.js'
 import { escaped, unescaped } from '../escape.js'
+import { frozen } from '../frozen.js'
 import type { SessionRecord } from '../types.js'
 
 /** A name for each write, and for each entry of a user's index. */
@@ -78,16 +80,26 @@ type List = readonly [
 ]
 
 /**
+ * What was decoded lately, by its session: a session that is only read is decoded once, and its record and data are the
+ * same for every request.
+ */
+const decoded = new Recent<SessionRecord>()
+
+/**
  * The record of the session `id` in a value; `undefined` when it has expired. Throws when the value is somebody else's, or
  * another session's: of a driver that lost count of its answers, which would hand out everybody's sessions to others.
  */
 export function decode(id: string, value: string, now: number): SessionRecord | undefined {
+  const record = decoded.get(value, id) ?? parsed(id, value)
+  return record.expiresAt <= now ? undefined : record
+}
+
+function parsed(id: string, value: string): SessionRecord {
   const end = value.indexOf('\n')
   const [version, expiresAt, , , , user, createdAt, seenAt, authenticatedAt, flags, device, of] = list(value, end)
   expectSame(id, of)
-  if (expiresAt <= now) return undefined
   const data = value.slice(end + 1)
-  return {
+  const record = frozen({
     userId: user ?? undefined,
     data: (flags & QUOTED) === 0 ? data : JSON.parse(data),
     createdAt,
@@ -97,7 +109,9 @@ export function decode(id: string, value: string, now: number): SessionRecord | 
     version,
     persistent: (flags & PERSISTENT) !== 0 || undefined,
     device: device ?? undefined,
-  }
+  })
+  decoded.set(value, record, id)
+  return record
 }
 
 /** What a head of the session `id` says. Throws when it is none, or another's. */

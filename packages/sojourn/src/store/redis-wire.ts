@@ -73,7 +73,16 @@ interface Ioredis extends IoredisClient, Events {
   disconnect(): void
 }
 
+/**
+ * ioredis 6 has a class that extends String, which leaves V8 with a String.prototype that it looks up slowly, for all code
+ * of the process. To set something on an object that inherits from it makes it fast again. node-redis does this by itself.
+ */
+function mendStrings(): void {
+  Object.create(String.prototype).mended = true
+}
+
 function ioredis(client: Ioredis): Wire {
+  mendStrings()
   const { keyPrefix = client.options.redisOptions?.keyPrefix ?? '', scaleReads = 'master', role } = client.options
   const cluster = typeof client.nodes === 'function'
   if (role === 'slave' || (cluster && scaleReads !== 'master')) {

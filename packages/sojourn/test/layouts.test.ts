@@ -1,0 +1,55 @@
+/**
+ * What V8 makes of the objects that requests go by: as soon as a few of them have a layout of their own, node's own code looks
+ * up every property of every one the slow way, for as long as the process lasts. No answer shows that, so V8 is asked.
+ */
+import { execFileSync } from 'node:child_process'
+import { createServer, type ServerResponse } from 'node:http'
+import { setTimeout as pause } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { createSessions, generateSecret, opaque } from 'sojourn'
+import { node } from 'sojourn/adapter/node'
+import { memory } from 'sojourn/store/memory'
+import { expect, onTestFinished, test } from 'vitest'
+import { listening } from './fixtures/servers.js'
+import { gated } from './helpers.js'
+
+setFlagsFromString('--allow-natives-syntax')
+const isFast = new Function('object', 'return %HasFastProperties(object)') as (object: object) => boolean
+const isLike = new Function('a', 'b', 'return %HaveSameMap(a, b)') as (a: object, b: object) => boolean
+
+test('responses that waited for a commit have a layout that they share', async () => {
+  const store = gated(memory(), async (_, go) => {
+    await pause(1)
+    return go()
+  })
+  const sessions = createSessions({ keys: generateSecret(), strategy: opaque({ store }) })
+  const attach = node(sessions)
+  const answered: ServerResponse[] = []
+  const server = createServer((req, res) =>
+    attach(req, res, async () => {
+      ;(await sessions.of(req)).login('ada')
+      res.on('finish', () => answered.push(res))
+      res.end()
+    }),
+  )
+  const { port, close } = await listening(server)
+  onTestFinished(close)
+  // Node itself settles on a layout within the first few.
+  for (let n = 0; n < 20; n++) expect((await fetch(`http://127.0.0.1:${port}`)).headers.getSetCookie()).toHaveLength(1)
+  expect(answered.slice(-5).map(isFast)).toEqual(Array(5).fill(true))
+  expect(answered.slice(-5).map((res) => isLike(res, answered.at(-1)!))).toEqual(Array(5).fill(true))
+})
+
+const MENDED = `
+  import { Redis } from 'ioredis'
+  import { redis } from 'sojourn/store/redis'
+  const isFast = () => %HasFastProperties(String.prototype)
+  const before = isFast()
+  redis(new Redis({ lazyConnect: true }))
+  console.log(before, isFast())
+`
+
+test('a store over ioredis, which makes the methods of texts slow when it is loaded, makes them quick again', () => {
+  const flags = ['--allow-natives-syntax', '--input-type=module', '--eval', MENDED]
+  expect(execFileSync(process.execPath, flags, { encoding: 'utf8', cwd: import.meta.dirname })).toBe('false true\n')
+})
