@@ -2,6 +2,7 @@
 import pg from 'pg'
 import type { SessionRecord } from 'sojourn'
 import { migrate, type PostgresOptions, postgres } from 'sojourn/store/postgres'
+import { found, namesOf, survey } from 'sojourn/store/postgres-layout'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { usePostgres } from './engines/postgres.js'
 
@@ -43,6 +44,31 @@ test('a table that is not there is not made unasked; what to do is said, and the
   expect(await columns('sojourn_sessions')).toBe(0)
   expect(await migrate(pool)).toEqual({ from: 0, to: 1 })
   expect(await store.set('a', record(), 0)).toBe(true)
+})
+
+test('who looks while a table is being made finds it or does not, and never takes it for somebody else’s', async () => {
+  const client = connect(await engine().database(), { max: 4 })
+  const names = namesOf({ table: 'made' })
+  const { text, values } = survey(names)
+  const layouts = new Set<number>()
+  let over = false
+  const look = async () => {
+    while (!over) {
+      const { rows } = await client.query({ text, values, rowMode: 'array' })
+      layouts.add(found(names, rows))
+    }
+  }
+  const make = async () => {
+    for (let round = 0; round < 300; round++) {
+      await client.query("BEGIN; CREATE TABLE made (); COMMENT ON TABLE made IS 'Sojourn sessions, layout 1'; COMMIT")
+      await client.query('DROP TABLE made')
+    }
+  }
+  const making = make().finally(() => {
+    over = true
+  })
+  await Promise.all([making, look(), look(), look()])
+  expect([...layouts].toSorted()).toEqual([0, 1])
 })
 
 test('migrating again changes nothing and keeps the records', async () => {

@@ -45,12 +45,16 @@ export function channelOf({ full }: Names): string {
   return `sojourn_${createHash('sha256').update(full).digest('hex').slice(0, 24)}`
 }
 
-/** Asks what is there; `found` reads the answer. */
+/**
+ * Asks what is there; `found` reads the answer. The table is looked up by the statement's own view of the catalogue, as its
+ * comment is: `to_regclass` alone sees a table that is made this moment, and its comment not yet.
+ */
 export function survey({ full }: Names): { text: string; values: string[] } {
   return {
-    text: `SELECT (to_regclass($1) IS NOT NULL)::integer, obj_description(to_regclass($1), 'pg_class'),
+    text: `SELECT (c.oid IS NOT NULL)::integer, obj_description(c.oid, 'pg_class'),
       current_setting('server_encoding'), current_setting('server_version_num')::integer,
-      current_setting('transaction_isolation'), pg_is_in_recovery()::integer`,
+      current_setting('transaction_isolation'), pg_is_in_recovery()::integer
+      FROM (SELECT to_regclass($1) AS oid) AS named LEFT JOIN pg_class AS c ON c.oid = named.oid`,
     values: [full],
   }
 }
