@@ -10,11 +10,11 @@ import { counted, onePerRead } from './commands.mjs'
 import { engines } from './engines.mjs'
 import { CONNECTIONS, load, pin } from './load/load.mjs'
 
-/** Starts `servers/<name>.mjs`; throws with its complaint when it does not come up. */
-export async function start(name, ...rest) {
+/** Starts `servers/<name>.mjs`, by another command if you like; throws with its complaint when it does not come up. */
+export async function start(name, args, command = [process.execPath]) {
   const file = fileURLToPath(new URL(`servers/${name}.mjs`, import.meta.url))
-  const [program, ...args] = pin(1, [process.execPath, file, ...rest])
-  const child = spawn(program, args, {
+  const [program, ...rest] = pin(1, [...command, file, ...args])
+  const child = spawn(program, rest, {
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     env: { ...process.env, NODE_ENV: 'production' },
   })
@@ -31,6 +31,7 @@ export async function start(name, ...rest) {
   return {
     url: `http://127.0.0.1:${port}`,
     facts,
+    pid: child.pid,
     async cpu() {
       child.send('cpu')
       return (await reply()).cpu
@@ -79,7 +80,7 @@ function forged(cookie) {
  */
 export async function verify({ server: name, args, ends, engine, once }, variant) {
   await engines.get(engine)?.empty()
-  const server = await start(name, variant, ...args)
+  const server = await start(name, [variant, ...args])
   try {
     const { url } = server
     const step = variant === 'modified' ? 1 : 0
@@ -108,19 +109,36 @@ async function verifyReads(url, cookie) {
   onePerRead(commands, 50)
 }
 
-/** The `Cookie` headers of as many sessions; `fetch` takes four times as long. */
-async function logins(url, count) {
+/** The `Cookie` headers of as many sessions. */
+export async function logins(url, count) {
+  const heads = await inTurn(count, (n) => ({ url: `${url}/login?user-${n}` }))
+  return heads.map(({ 'set-cookie': lines = [] }) => lines.map((line) => line.split(';')[0]).join('; '))
+}
+
+/** Reads so many times, with the sessions in turn. */
+export async function reads(url, cookies, count) {
+  await inTurn(count, (n) => ({ url, cookie: cookies[n % cookies.length] }))
+}
+
+/** The headers of as many answers, over 20 connections; `fetch` takes four times as long. */
+async function inTurn(count, request) {
   const agent = new Agent({ keepAlive: true, maxSockets: 20 })
-  const one = (user) =>
+  const ask = ({ url, ...headers }) =>
     new Promise((resolve, reject) => {
-      const answered = (response) => {
-        const lines = response.headers['set-cookie'] ?? []
-        response.resume().on('end', () => resolve(lines.map((line) => line.split(';')[0]).join('; ')))
-      }
-      get(`${url}/login?${user}`, { agent }, answered).on('error', reject)
+      const answered = (response) => response.resume().on('end', () => resolve(response.headers))
+      get(url, { agent, headers }, answered).on('error', reject)
     })
+  const heads = []
+  let begun = 0
+  const one = async () => {
+    while (begun < count) {
+      const n = begun++
+      heads[n] = await ask(request(n))
+    }
+  }
   try {
-    return await Promise.all(Array.from({ length: count }, (_, n) => one(`user-${n}`)))
+    await Promise.all(Array.from({ length: 20 }, one))
+    return heads
   } finally {
     agent.destroy()
   }
@@ -162,7 +180,7 @@ async function loaded(server, variant, { sessions, distinct, warmup, seconds, en
  */
 export async function measure(name, args, times) {
   await engines.get(times.engine)?.empty()
-  const server = await start(name, ...args)
+  const server = await start(name, args)
   try {
     return { ...(await loaded(server, args[0], times)), facts: server.facts }
   } finally {
