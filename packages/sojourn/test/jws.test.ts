@@ -247,7 +247,7 @@ describe('payloads that a signature does not help', () => {
       const depth = Math.floor(11_000 / (head.length + foot.length))
       const payload = `{"x":${head.repeat(depth)}1${foot.repeat(depth)}}`
       expect(['object', 'string']).toContain(typeof refused(payload))
-      expect(performance.now() - started).toBeLessThan(1_000)
+      expect(performance.now() - started).toBeLessThan(200)
     }
   })
 })
@@ -363,14 +363,14 @@ describe('whatever a stranger sends', () => {
         const started = performance.now()
         expect(refusal(token)).toBe(true)
         expect(namedKey(token)).toBeUndefined()
-        expect(performance.now() - started).toBeLessThan(500)
+        expect(performance.now() - started).toBeLessThan(50)
       }
     }
     // Just as long as is looked at.
     for (const unit of ['"', '\\', ':', '[', '{"":']) {
       const started = performance.now()
       expect(refusal(`${base64url(unit.repeat(Math.floor(12_000 / unit.length)))}.e30.AA`)).toBe(true)
-      expect(performance.now() - started).toBeLessThan(500)
+      expect(performance.now() - started).toBeLessThan(50)
     }
   })
 

@@ -409,7 +409,7 @@ describe('what opens nothing', () => {
       new Map([['__Host-Http-session', `k.${'A'.repeat(1_000_000)}`]]),
     ).get<View>('/')
     expect(refused).toMatch(/malformed|forged/)
-    expect(performance.now() - started).toBeLessThan(1_000)
+    expect(performance.now() - started).toBeLessThan(200)
   })
 
   test('11.3.4: no two sealings share salt and count', async () => {

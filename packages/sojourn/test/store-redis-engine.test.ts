@@ -105,12 +105,12 @@ describe('what a request costs', () => {
 describe('what Redis keeps', () => {
   test('A-78: a record goes by itself on the millisecond, and an index after its last entry', async () => {
     const { store, client, prefix } = await opened()
-    const expiresAt = Date.now() + 1_500
+    const expiresAt = Date.now() + 400
     await store.set('a', record({ userId: 'ada', expiresAt }), 0)
     await store.set('guest', record({ expiresAt }), 0)
     for (const id of ['a', 'guest']) {
       const left = await client.pexpiretime(`${prefix}record:${id}`)
-      expect(Math.abs(left - expiresAt)).toBeLessThan(1_000)
+      expect(Math.abs(left - expiresAt)).toBeLessThan(100)
     }
     expect(await client.pttl(`${prefix}user:ada`)).toBeGreaterThan(3_600_000)
     expect(await client.pttl(`${prefix}user:ada`)).toBeLessThan(2 * 3_600_000 + 10_000)
@@ -125,7 +125,7 @@ describe('what Redis keeps', () => {
     await store.set('a', record(), 0)
     const later = Date.now() + 5 * 60_000
     await store.set('a', record({ expiresAt: later, version: 2 }), 1)
-    expect(Math.abs((await client.pexpiretime(`${prefix}record:a`)) - later)).toBeLessThan(1_000)
+    expect(Math.abs((await client.pexpiretime(`${prefix}record:a`)) - later)).toBeLessThan(100)
     expect(await store.set('b', record({ expiresAt: Number.POSITIVE_INFINITY, userId: 'ada' }), 0)).toBe(true)
     expect((await store.get('b'))?.userId).toBe('ada')
     expect(await store.set('c', record({ expiresAt: Number.NaN }), 0)).toBe(true)

@@ -91,7 +91,7 @@ describe('RFC 6750: what is a Bearer credential', () => {
     const began = performance.now()
     for (const text of hostile) read(text)
     for (const text of hostile) read(`Bearer ${text}!`)
-    expect(performance.now() - began).toBeLessThan(1_000)
+    expect(performance.now() - began).toBeLessThan(100)
   })
 })
 

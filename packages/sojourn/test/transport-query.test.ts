@@ -110,7 +110,7 @@ describe('what is read', () => {
       redactUrl(`/?${text.repeat(65_536 / text.length)}`)
     }
     redactUrl(`/?${'%25'.repeat(21_845)}`)
-    expect(performance.now() - began).toBeLessThan(1_000)
+    expect(performance.now() - began).toBeLessThan(300)
   })
 
   test('A-27: over plain HTTP, but for localhost, none is honoured and none is written', () => {
