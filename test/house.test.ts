@@ -35,9 +35,8 @@ const LAW: Record<string, readonly string[]> = {
   transport: ['types', 'awaitable', 'cookies', 'cookie-chunks', 'plain-http'],
   // The browser's half: one door, and nothing of the server's behind it.
   client: ['types', 'client/'],
-  // A store over another one is synchronous or not, as that one is; text is made harmless for engines in one way, and a
-  // record that many requests are handed is guarded in one.
-  store: ['types', 'awaitable', 'escape', 'frozen'],
+  // A store over another one is synchronous or not, as that one is; text is made harmless for engines in one way.
+  store: ['types', 'awaitable', 'escape'],
   guard: ['types', 'awaitable', 'errors', 'challenge', 'own-path', 'proof'],
   identity: ['types', 'awaitable', 'patience', 'errors', 'events', 'keys', 'own-path', 'crypto/', 'http/'],
   adapter: ['types', 'errors', 'awaitable', 'sessions', 'http/'],

@@ -31,6 +31,7 @@ const HEADERS_SENT: PropertyDescriptor = {
     return complete ? !complete() : Reflect.get(Object.getPrototypeOf(this), 'headersSent', this)
   },
 }
+
 function ignored(this: ServerResponse): ServerResponse {
   return this
 }
@@ -41,7 +42,7 @@ function ignored(this: ServerResponse): ServerResponse {
  */
 export function sealHead(res: ServerResponse, complete: () => boolean): () => void {
   const target = res as unknown as Target
-  const before = SETTERS.map((name) => target[name])
+  const before = SETTERS.map((name) => [name, target[name]] as const)
   const { statusCode } = res
   const statusMessage = hasReason(res) ? res.statusMessage : ''
   for (const name of SETTERS) target[name] = ignored as Setter
@@ -50,7 +51,7 @@ export function sealHead(res: ServerResponse, complete: () => boolean): () => vo
 
   return () => {
     seals.delete(res)
-    for (const [i, setter] of before.entries()) target[SETTERS[i]!] = setter
+    for (const [name, setter] of before) target[name] = setter
     if (res.statusCode !== statusCode) res.statusCode = statusCode
     if (hasReason(res) && res.statusMessage !== statusMessage) res.statusMessage = statusMessage
   }

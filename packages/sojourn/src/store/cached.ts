@@ -4,7 +4,6 @@
  * write is a compare-and-set in the store itself, so nothing is lost by it and nothing comes back (A-68, A-69, A-85).
  */
 import { isPromise, then } from '../awaitable.js'
-import { frozen } from '../frozen.js'
 import type { Awaitable, SessionRecord, Store } from '../types.js'
 import { type Call, Copies } from './cached-copies.js'
 
@@ -142,4 +141,10 @@ export function cached<S extends Store>(store: S, options: CachedOptions = {}): 
     },
   }
   return made as CachedStore<S>
+}
+
+/** A copy that nobody can alter, since a hit hands it to everybody. */
+function frozen(record: SessionRecord): SessionRecord {
+  const { device } = record
+  return Object.freeze(device ? { ...record, device: Object.freeze({ ...device }) } : { ...record })
 }

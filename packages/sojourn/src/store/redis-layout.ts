@@ -6,7 +6,6 @@
  */
 import { Recent } from '../crypto/recent.js'
 import { escaped, unescaped } from '../escape.js'
-import { frozen } from '../frozen.js'
 import type { SessionRecord } from '../types.js'
 
 /** A name for each write, and for each entry of a user's index. */
@@ -99,7 +98,8 @@ function parsed(id: string, value: string): SessionRecord {
   const [version, expiresAt, , , , user, createdAt, seenAt, authenticatedAt, flags, device, of] = list(value, end)
   expectSame(id, of)
   const data = value.slice(end + 1)
-  const record = frozen({
+  // Frozen, since it is handed to everybody.
+  const record: SessionRecord = Object.freeze({
     userId: user ?? undefined,
     data: (flags & QUOTED) === 0 ? data : JSON.parse(data),
     createdAt,
@@ -108,7 +108,7 @@ function parsed(id: string, value: string): SessionRecord {
     expiresAt,
     version,
     persistent: (flags & PERSISTENT) !== 0 || undefined,
-    device: device ?? undefined,
+    device: Object.freeze(device ?? undefined),
   })
   decoded.set(value, record, id)
   return record
