@@ -6,7 +6,7 @@
  *   npm run bench:instructions -- --only raw-redis   only these contenders (may be repeated)
  *   npm run bench:instructions -- --write-docs       the table into docs/benchmarks.md as well
  *
- * V8's compiler and garbage collector, which work in bursts, are counted apart: no run is long enough to average them.
+ * V8's compiler and garbage collector, which work in bursts, are left out: no run is long enough to average them.
  */
 import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { stop } from '../scripts/setup.mjs'
-import { contenders, versionOf } from './contenders.mjs'
+import { contenders } from './contenders.mjs'
 import { writeDocs } from './docs.mjs'
 import { install } from './install.mjs'
 
@@ -25,40 +25,35 @@ const { values: flags } = parseArgs({
   },
 })
 const [SESSIONS, WARMUP, COUNTED] = [20, 60_000, 10_000]
-const COMPILES = /v8::internal::(?:\(anonymous namespace\)::)?(?:compiler|maglev|baseline)/
-const COLLECTS = /Scaveng|Marking|MarkCompact|Sweep|Evacuat|IterateObjectCache/
+const BURSTS =
+  /v8::internal::(?:\(anonymous namespace\)::)?(?:compiler|maglev|baseline)|Scaveng|Marking|MarkCompact|Sweep|Evacuat|IterateObjectCache/
 
 if (spawnSync('valgrind', ['--version']).status !== 0)
   stop('There is no valgrind here; Debian has it in its package `valgrind`.')
 install()
 // Not before: these need what the installation brings.
-const { engines, noEngine, startEngines, stopEngines } = await import('./engines.mjs')
-const { logins, reads, start } = await import('./measure.mjs')
+const { engines, startEngines, stopEngines } = await import('./engines.mjs')
+const { AT_ONCE, logins, reads, start } = await import('./measure.mjs')
+const { table, versions, whole } = await import('./report.mjs')
+const { absence, describe } = await import('./requests.mjs')
 const { needed } = await import('./targets.mjs')
 
-const onNode = contenders.filter(({ over }) => over === 'node-http')
+// At first sight it takes more credentials than a server under Valgrind can be asked with.
+const onNode = contenders.filter(({ over, distinct }) => over === 'node-http' && !distinct)
 const stranger = flags.only.find((name) => !onNode.some((contender) => contender.name === name))
 if (stranger) stop(`--only ${stranger}: there is ${onNode.map(({ name }) => name).join(', ')}`)
 if (flags.only.length > 0 && flags['write-docs']) stop('--write-docs is for all of it; drop --only')
-const names = flags.only.length > 0 ? flags.only : needed
-const chosen = onNode.filter(
-  ({ name, engine, distinct }) => names.includes(name) && !distinct && !(engine && noEngine(engine)),
-)
+const chosen = onNode.filter(({ name }) => (flags.only.length > 0 ? flags.only : needed).includes(name))
 
 const folder = mkdtempSync(join(tmpdir(), 'sojourn-instructions-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
-const callgrind = (...args) => ['valgrind', '--tool=callgrind', '--smc-check=all-non-file', '--quiet', ...args]
 
 /** Instructions per request of a server that reads a session each time. */
 async function count({ name, server: file, args, engine }, variant) {
   await engines.get(engine)?.empty()
   const out = join(folder, name)
-  const command = callgrind(
-    '--instr-atstart=no',
-    `--callgrind-out-file=${out}`,
-    process.execPath,
-    '--single-threaded-gc',
-  )
+  const valgrind = ['valgrind', '--tool=callgrind', '--quiet', '--smc-check=all-non-file', '--instr-atstart=no']
+  const command = [...valgrind, `--callgrind-out-file=${out}`, process.execPath, '--single-threaded-gc']
   const server = await start(file, [variant, ...args], command)
   try {
     const cookies = variant === 'bare' ? ['theme=dark'] : await logins(server.url, SESSIONS)
@@ -69,47 +64,49 @@ async function count({ name, server: file, args, engine }, variant) {
   } finally {
     await server.stop()
   }
-  return split(execFileSync('callgrind_annotate', ['--threshold=100', out], { encoding: 'utf8', maxBuffer: 2 ** 28 }))
+  return perRequest(
+    execFileSync('callgrind_annotate', ['--threshold=100', out], { encoding: 'utf8', maxBuffer: 2 ** 28 }),
+  )
 }
 
 const control = (way, pid) => execFileSync('callgrind_control', ['-i', way, String(pid)], { stdio: 'ignore' })
 
-/** What the lines `<instructions> (<share>) <function>` come to, per request. */
-function split(text) {
-  const sums = { all: 0, compiling: 0, collecting: 0 }
+/** What the lines `<instructions> (<share>) <function>` come to. */
+function perRequest(text) {
+  let [all, bursts] = [0, 0]
   for (const [, digits, what] of text.matchAll(/^ *([\d,]+) \([ \d.]+%\) +(.*)$/gm)) {
-    const instructions = Number(digits.replaceAll(',', '')) / COUNTED
-    if (what.startsWith('PROGRAM TOTALS')) sums.all = instructions
-    else if (COMPILES.test(what)) sums.compiling += instructions
-    else if (COLLECTS.test(what)) sums.collecting += instructions
+    const instructions = Number(digits.replaceAll(',', ''))
+    if (what.startsWith('PROGRAM TOTALS')) all = instructions
+    else if (BURSTS.test(what)) bursts += instructions
   }
-  if (sums.all === 0) throw new Error('callgrind_annotate told of no instruction')
-  return { ...sums, request: sums.all - sums.compiling - sums.collecting }
+  if (all === 0) throw new Error('callgrind_annotate told of no instruction')
+  return (all - bursts) / COUNTED
 }
 
-const whole = (value) => Math.round(value).toLocaleString('en')
-const lines = [
-  `Node ${process.versions.node}; ${whole(COUNTED)} requests after ${whole(WARMUP)}, ${SESSIONS} sessions in turn, 20 connections.`,
-  '',
-  '|  | instructions per request | over bare |',
-  '| --- | --: | --: |',
-]
-const say = (line) => {
-  console.log(line)
-  lines.push(line)
+const rows = []
+const say = (...row) => {
+  console.error(row.join(' · '))
+  rows.push(row)
 }
 
-console.log(lines.join('\n'))
 try {
-  await startEngines(chosen.flatMap(({ engine }) => engine ?? []))
+  await startEngines(chosen.filter((contender) => !absence(contender)).flatMap(({ engine }) => engine ?? []))
   const bare = await count({ name: 'bare', server: 'node-http', args: [] }, 'bare')
-  say(`| _node:http_ | ${whole(bare.request)} |  |`)
+  say('_node:http_', whole(bare), '')
   for (const contender of chosen) {
-    const { request } = await count(contender, 'unmodified')
-    const versions = contender.packages.map(versionOf).filter(Boolean).join(', ')
-    say(`| ${contender.label} (${versions}) | ${whole(request)} | ${whole(request - bare.request)} |`)
+    const label = [contender.label, ...versions(describe(contender))].join(' ')
+    const reason = absence(contender)
+    if (reason) {
+      say(label, `not measured: ${reason}`, '')
+      continue
+    }
+    const found = await count(contender, 'unmodified')
+    say(label, whole(found), whole(found - bare))
   }
 } finally {
   await stopEngines()
 }
-if (flags['write-docs']) writeDocs('instructions', lines.join('\n'))
+const setting = `Node ${process.versions.node}; ${whole(COUNTED)} requests after ${whole(WARMUP)}, ${SESSIONS} sessions in turn, ${AT_ONCE} connections.`
+const markdown = `${setting}\n\n${table(['', 'instructions per request', 'over bare'], rows)}`
+console.log(markdown)
+if (flags['write-docs']) writeDocs('instructions', markdown)

@@ -3,8 +3,10 @@ import { cpus, totalmem } from 'node:os'
 import { generator, pinned } from './load/load.mjs'
 
 const micro = (value) => value.toFixed(1)
-const whole = (value) => Math.round(value).toLocaleString('en')
-const table = (head, rows) =>
+/** A number of thousands, as people read it. */
+export const whole = (value) => Math.round(value).toLocaleString('en')
+/** A table: its first column is text, the others are figures. */
+export const table = (head, rows) =>
   [head, head.map((_, column) => (column === 0 ? '---' : '--:')), ...rows]
     .map((row) => `| ${row.join(' | ')} |`)
     .join('\n')
@@ -63,7 +65,8 @@ export function commandTable({ contenders, frameworks }) {
   return rows.length > 0 ? table(['a read of an unchanged session', 'commands to Redis'], rows) : ''
 }
 
-const versions = ({ versions }) => (versions.length ? [`(${versions.join(', ')})`] : [])
+/** The versions that were measured, in brackets; nothing where there are none. */
+export const versions = ({ versions }) => (versions.length ? [`(${versions.join(', ')})`] : [])
 
 /** The verbs of the stores and a request, by how many sessions there are. */
 export function growthTable(rows) {

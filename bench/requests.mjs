@@ -18,7 +18,7 @@ export async function requests(names, plan, say, readsOnly) {
 }
 
 /** Why a contender cannot be measured here; nothing where it can. */
-function absence({ name, optional, packages, engine }) {
+export function absence({ name, optional, packages, engine }) {
   if (optional && !packages.every(versionOf)) return missing(name)
   return engine && noEngine(engine)
 }
@@ -87,7 +87,12 @@ function asked(rounds) {
 }
 
 const key = ({ name, variant }) => `${name} ${variant}`
-const describe = ({ name, label, packages }) => ({ name, label, versions: packages.map(versionOf).filter(Boolean) })
+/** What the tables say of a contender. */
+export const describe = ({ name, label, packages }) => ({
+  name,
+  label,
+  versions: packages.map(versionOf).filter(Boolean),
+})
 
 function fail(name, variant, cause) {
   throw new Error(`${name} (${variant}): ${cause.message}`, { cause })
