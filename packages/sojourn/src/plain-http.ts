@@ -3,10 +3,15 @@ import type { Exchange } from './types.js'
 
 const LOCAL = /^(?:(?:[a-z0-9-]+\.)*localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/i
 
+/** The host of the last request, which nearly always is the next one's too. */
+let last = { host: '', local: false }
+
 /** Whether the request was made to this machine by one of its own names: `localhost`, `127.0.0.0/8`, `[::1]`. */
 export function isLocal(x: Exchange): boolean {
   const host = x.header('host')
-  return host !== undefined && LOCAL.test(host)
+  if (host === undefined) return false
+  if (host !== last.host) last = { host, local: LOCAL.test(host) }
+  return last.local
 }
 
 /** A warning, and the code that it is known by. */

@@ -143,8 +143,21 @@ export function cached<S extends Store>(store: S, options: CachedOptions = {}): 
   return made as CachedStore<S>
 }
 
-/** A copy that nobody can alter, since a hit hands it to everybody. */
+/**
+ * A copy that nobody can alter, since a hit hands it to everybody. Always these fields in this order, whether it was read or
+ * written: with one layout for all copies, whoever looks at a field of one knows where it is.
+ */
 function frozen(record: SessionRecord): SessionRecord {
-  const { device } = record
-  return Object.freeze(device ? { ...record, device: Object.freeze({ ...device }) } : { ...record })
+  const { userId, data, createdAt, seenAt, authenticatedAt, expiresAt, version, persistent, device } = record
+  return Object.freeze({
+    userId,
+    data,
+    createdAt,
+    seenAt,
+    authenticatedAt,
+    expiresAt,
+    version,
+    persistent,
+    device: device && Object.freeze({ ...device }),
+  })
 }

@@ -59,7 +59,15 @@ type Events = {
   removeAllListeners?(): unknown
 }
 
+/** What a connection is written to. */
+interface Outlet {
+  cork(): void
+  uncork(): void
+}
+
 interface Ioredis extends IoredisClient, Events {
+  /** A Cluster has none: its servers have. */
+  readonly stream?: Outlet
   readonly options: {
     keyPrefix?: string | Buffer
     redisOptions?: { keyPrefix?: string | Buffer }
@@ -81,6 +89,26 @@ function mendStrings(): void {
   Object.create(String.prototype).mended = true
 }
 
+/**
+ * ioredis writes every command by itself: a call to the kernel each, and another that wakes the server. Where this is called
+ * before a command, what all requests of one turn of the event loop ask leaves at its end, in one piece, and is answered
+ * in one. node-redis does this by itself. `enableAutoPipelining` comes to the same by putting commands into pipelines.
+ */
+function together(outlets: () => readonly (Outlet | undefined)[]): () => void {
+  let held: readonly (Outlet | undefined)[] | undefined
+  const release = () => {
+    const corked = held!
+    held = undefined
+    for (const outlet of corked) outlet?.uncork()
+  }
+  return () => {
+    if (held) return
+    held = outlets()
+    for (const outlet of held) outlet?.cork()
+    setImmediate(release)
+  }
+}
+
 function ioredis(client: Ioredis): Wire {
   mendStrings()
   const { keyPrefix = client.options.redisOptions?.keyPrefix ?? '', scaleReads = 'master', role } = client.options
@@ -90,6 +118,11 @@ function ioredis(client: Ioredis): Wire {
       `redis: this client reads from replicas (${cluster ? '`scaleReads`' : '`role`'}), which may not know yet of a login or a logout; pass one that reads from masters`,
     )
   }
+  const hold = together(cluster ? () => client.nodes!('master').map(({ stream }) => stream) : () => [client.stream])
+  const call = (command: string, ...args: string[]) => {
+    hold()
+    return client.call(command, ...args)
+  }
   const masters = async () => {
     if (!cluster) return [client]
     // Which servers there are is known once a command got through.
@@ -98,10 +131,13 @@ function ioredis(client: Ioredis): Wire {
   }
   return {
     keyPrefix: String(keyPrefix),
-    get: (key) => client.get(key),
-    send: (command, key, args) => client.call(command, key, ...args),
-    run: (command, source, key, args) => client.call(command, source, '1', key, ...args),
-    publish: (channel, message) => client.call('PUBLISH', channel, message),
+    get(key) {
+      hold()
+      return client.get(key)
+    },
+    send: (command, key, args) => call(command, key, ...args),
+    run: (command, source, key, args) => call(command, source, '1', key, ...args),
+    publish: (channel, message) => call('PUBLISH', channel, message),
     masters: async () =>
       (await masters()).map(
         (node) =>
