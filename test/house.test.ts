@@ -60,6 +60,7 @@ const BUILDS_ON: Record<string, readonly string[]> = {
   'adapter/express': ['adapter/node'],
   // What came before is not decoded again, as a credential is not verified again.
   'store/redis': ['crypto/recent'],
+  'store/file': ['crypto/recent'],
   'guard/access': ['sessions', 'session'],
   // Counts are kept in memory unless a store is given, as sessions are.
   'identity/throttle': ['store/memory'],

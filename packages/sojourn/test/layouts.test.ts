@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { createSessions, generateSecret, opaque } from 'sojourn'
 import { node } from 'sojourn/adapter/node'
+import { cached } from 'sojourn/store/cached'
 import { memory } from 'sojourn/store/memory'
 import { expect, onTestFinished, test } from 'vitest'
 import { listening } from './fixtures/servers.js'
@@ -52,4 +53,22 @@ const MENDED = `
 test('a store over ioredis, which makes the methods of texts slow when it is loaded, makes them quick again', () => {
   const flags = ['--allow-natives-syntax', '--input-type=module', '--eval', MENDED]
   expect(execFileSync(process.execPath, flags, { encoding: 'utf8', cwd: import.meta.dirname })).toBe('false true\n')
+})
+
+test('the copies of a cached store have one layout, whatever wrote or read them', () => {
+  // Without its push, which takes away what was written.
+  const below = memory()
+  const store = cached({
+    get: (id) => below.get(id),
+    set: (id, record, was) => below.set(id, record, was),
+    delete: (id) => below.delete(id),
+  })
+  const times = { createdAt: Date.now(), seenAt: Date.now(), expiresAt: Date.now() + 60_000, version: 1 }
+  store.set('written', { device: { ip: '::1' }, userId: 'ada', authenticatedAt: Date.now(), data: '{}', ...times }, 0)
+  store.set('guest', { ...times, data: '{}' }, 0)
+  below.set('read', { data: '{}', userId: 'ada', ...times }, 0)
+  store.get('read')
+  const copies = ['written', 'guest', 'read'].map((id) => store.get(id)!)
+  expect(copies.map(Object.isFrozen)).toEqual([true, true, true])
+  expect(copies.map((copy) => isLike(copy, copies[0]!))).toEqual([true, true, true])
 })

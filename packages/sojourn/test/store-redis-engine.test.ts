@@ -1,5 +1,5 @@
 /** The Redis store and its server: how often it is asked and by what right, what it keeps, and what is said when it fails. */
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { inspect } from 'node:util'
 import { Cluster, Redis } from 'ioredis'
 import { createClient } from 'redis'
@@ -99,6 +99,45 @@ describe('what a request costs', () => {
     expect(entered).toBeLessThanOrEqual(4)
     expect(await store.endAll('ada')).toBe(1)
     expect(await client.exists(`${prefix}user:ada`)).toBe(0)
+  })
+})
+
+describe('what ioredis is asked in one turn of the event loop', () => {
+  const drivers = Object.entries(SINGLES).filter(([name]) => /^io/.test(name))
+  test.each(drivers)('leaves in one piece, and each is answered: %s', async (_, open) => {
+    const { store, client } = await opened(open)
+    await store.set('warm', record({}), 0)
+    const ids = Array.from({ length: 20 }, (_, n) => `one of twenty ${n}`)
+    const socket = client.stream as Socket
+    let pieces = 0
+    const { _writev: many, _write: one } = socket
+    socket._write = (...args) => {
+      pieces++
+      one.call(socket, ...args)
+    }
+    socket._writev = (...args) => {
+      pieces++
+      many!.call(socket, ...args)
+    }
+    const piecesOf = async (work: () => Promise<unknown>[]) => {
+      pieces = 0
+      const answers = await Promise.all(work())
+      return { pieces, answers }
+    }
+    const written = await piecesOf(() => ids.map((id) => store.set(id, record({ data: `{"id":"${id}"}` }), 0)))
+    expect(written).toEqual({ pieces: 1, answers: ids.map(() => true) })
+    const read = await piecesOf(() => ids.map(async (id) => (await store.get(id))?.data))
+    expect(read).toEqual({ pieces: 1, answers: ids.map((id) => `{"id":"${id}"}`) })
+    expect(socket.writableCorked).toBe(0)
+  })
+
+  test('goes on where the connection is lost meanwhile', async () => {
+    const { store, client } = await opened()
+    await store.set('a', record({}), 0)
+    const asked = store.get('a')
+    client.stream.destroy()
+    expect((await asked)?.version).toBe(1)
+    expect((await store.get('a'))?.version).toBe(1)
   })
 })
 

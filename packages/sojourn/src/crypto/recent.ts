@@ -14,12 +14,15 @@
 const GENERATION = 2_000_000
 /** Places for texts that were seen once: a later one takes the place of an earlier. A power of two. */
 const NOTED = 8192
-/** Characters that make the number: in what we sign or seal, any few tell it apart. */
-const SAMPLES = 16
+/** Characters that make the number of a credential: in what we sign or seal, any few tell it apart. */
+const FEW = 8
+/** Characters that tell texts apart that may be alike but for a letter. */
+const MANY = 1024
 
 interface Entry<T> {
   readonly text: string
   readonly value: T
+  readonly size: number
 }
 
 /** Remembers a value for each text that came more than once, for as long as it is in use. */
@@ -31,7 +34,7 @@ export class Recent<T> {
   #other = false
 
   /** The value of `text`, by the name that it was set under. */
-  get(text: string, name: string | number = markOf(text)): T | undefined {
+  get(text: string, name: string | number = markOf(text, FEW)): T | undefined {
     const found = this.#young.get(name)
     if (found !== undefined && found.text === text) return found.value
     const aging = this.#old.get(name)
@@ -40,13 +43,13 @@ export class Recent<T> {
     return aging.value
   }
 
-  /** One name has one text, the latest. */
-  set(text: string, value: T, name?: string): void {
-    const mark = markOf(text)
+  /** One name has one text, the latest. `size`: characters that are kept, where that is more than the text. */
+  set(text: string, value: T, name?: string, size: number = text.length): void {
+    const mark = markOf(text, name === undefined ? FEW : MANY)
     const noted = this.#noted
     const one = mark & (NOTED - 1)
     const other = (mark >>> 16) & (NOTED - 1)
-    if (noted[one] === mark || noted[other] === mark) this.#keep(name ?? mark, { text, value })
+    if (noted[one] === mark || noted[other] === mark) this.#keep(name ?? mark, { text, value, size })
     else {
       // Now here, now there: two that share a place and come in turn would otherwise push each other out for ever.
       this.#other = !this.#other
@@ -55,18 +58,18 @@ export class Recent<T> {
   }
 
   #keep(name: string | number, entry: Entry<T>): void {
-    if (this.#size + entry.text.length > GENERATION) {
+    if (this.#size + entry.size > GENERATION) {
       this.#old = this.#young
       this.#young = new Map()
       this.#size = 0
     }
-    this.#size += entry.text.length
+    this.#size += entry.size
     this.#young.set(name, entry)
   }
 }
 
-function markOf(text: string): number {
-  const step = Math.ceil(text.length / SAMPLES)
+function markOf(text: string, samples: number): number {
+  const step = Math.ceil(text.length / samples)
   let mark = text.length
   for (let at = text.length - 1; at >= 0; at -= step) mark = (Math.imul(mark, 31) + text.charCodeAt(at)) | 0
   // Multiplied once more, so that the low bits, which choose the place, depend on all of it.

@@ -8,6 +8,7 @@
  */
 import { hash, randomBytes } from 'node:crypto'
 import { crc32 } from 'node:zlib'
+import { Recent } from '../crypto/recent.js'
 import type { SessionRecord } from '../types.js'
 import * as disk from './file-disk.js'
 
@@ -135,11 +136,23 @@ function headOf(name: string): Head {
   return { name, version: Number(version), expiresAt: Number(expiresAt), file, user, entry, replaced: kind === 'r' }
 }
 
+/**
+ * What was read lately, by its folder. The names are never used again, so that what a head speaks of is what it was: it is
+ * enough to see that the head is still there.
+ */
+const known = new Recent<Kept>()
+
 /** The record of a head; `undefined` when its file is gone (somebody was faster) or was torn by a power cut. */
-export function read(folder: string, { file, version, expiresAt }: Head): Kept | undefined {
+export function read(folder: string, { name, file, version, expiresAt }: Head): Kept | undefined {
+  const seen = known.get(name, folder)
+  if (seen) return seen
   const text = disk.text(`${folder}/${file}`)
   if (text === undefined || crc32(text).toString(16) !== file.slice(file.indexOf('.') + 1)) return undefined
   const line = text.indexOf('\n')
   const { id, data = text.slice(line + 1), ...fields } = JSON.parse(text.slice(0, line))
-  return { id, record: { ...fields, data, version, expiresAt } }
+  // Frozen, since it is handed to everybody.
+  Object.freeze(fields.device)
+  const kept: Kept = { id, record: Object.freeze({ ...fields, data, version, expiresAt }) }
+  known.set(name, kept, folder, text.length)
+  return kept
 }
