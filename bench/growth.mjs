@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { measure } from './measure.mjs'
+import { median } from './statistics.mjs'
 
 const exec = promisify(execFile)
 
@@ -14,9 +15,9 @@ export async function growth(plan, say) {
   const rows = []
   for (const store of ['memory', 'sqlite']) {
     for (const sessions of plan.sizes) {
-      const bare = await measure('node-http', ['bare'], plan)
-      const grown = await measure('sojourn-grown', [store, sessions, CALLS[store]].map(String), plan)
-      const row = { store, sessions, ...grown.facts, over: grown.cpu - bare.cpu }
+      const args = [store, sessions, CALLS[store]].map(String)
+      const { facts, pairs } = await measure('sojourn-grown', args, 'node-http', plan)
+      const row = { store, sessions, ...facts, over: median(pairs.map(({ own, bare }) => own.cpu - bare.cpu)) }
       rows.push(row)
       say(`${store}, ${sessions} sessions: get ${Math.round(row.get)} ns, set ${Math.round(row.set)} ns`)
     }

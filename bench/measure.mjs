@@ -150,27 +150,49 @@ async function inTurn(count, request) {
 /** Characters of credentials that Sojourn remembers at the most; fewer than these would be seen again. */
 const REMEMBERED = 4_000_000
 
-/** Loads the server with as many sessions as `times` says, in turn. They are still recognised afterwards, or it throws. */
-async function loaded(server, variant, { sessions, distinct, warmup, seconds, engine, once }) {
-  const bare = variant === 'bare'
-  const cookies = bare ? ['theme=dark'] : await logins(server.url, sessions)
-  const text = `${cookies.join('\n')}\n`
-  if (distinct && text.length < 1.2 * REMEMBERED) throw new Error(`${sessions} credentials are too few to be forgotten`)
+/** Seconds that are measured at a time. */
+const SLICE = 1
+
+/** Loads a server whenever it is asked to, with a file of its own that holds the `Cookie` headers. */
+function driven(server, cookies, folder) {
+  const file = join(folder, `cookies-${server.pid}`)
+  writeFileSync(file, `${cookies.join('\n')}\n`)
+  return {
+    warm: (seconds) => load(server.url, seconds, file),
+    /** Microseconds of processor time per request, and what the load saw of them. */
+    async slice() {
+      const before = await server.cpu()
+      const { requests, seconds } = await load(server.url, SLICE, file)
+      return { cpu: ((await server.cpu()) - before) / requests, rate: requests / seconds, requests }
+    },
+  }
+}
+
+/**
+ * Measures a server with as many sessions as `times` says, in turn, beside its framework bare: a second of the one, a
+ * second of the other. The sessions are still recognised afterwards, or it throws.
+ */
+async function loaded(server, bare, variant, { sessions, distinct, warmup, slices, engine, once }) {
+  const cookies = variant === 'bare' ? ['theme=dark'] : await logins(server.url, sessions)
+  const length = cookies.reduce((sum, cookie) => sum + cookie.length, 0)
+  if (distinct && length < 1.2 * REMEMBERED) throw new Error(`${sessions} credentials are too few to be forgotten`)
   const folder = mkdtempSync(join(tmpdir(), 'sojourn-load-'))
-  const file = join(folder, 'cookies')
-  writeFileSync(file, text)
   try {
-    await load(server.url, warmup, file)
-    const before = await server.cpu()
-    const work = () => load(server.url, seconds, file)
+    const [it, below] = [driven(server, cookies, folder), driven(bare, ['theme=dark'], folder)]
+    await below.warm(warmup)
+    await it.warm(warmup)
+    const work = async () => {
+      const pairs = []
+      for (let slice = 0; slice < slices; slice++) pairs.push({ bare: await below.slice(), own: await it.slice() })
+      return pairs
+    }
     const counts = engine === 'redis' && variant === 'unmodified'
-    const { result: done, commands } = counts ? await counted(work) : { result: await work() }
-    const { requests, seconds: took } = done
-    const result = { cpu: ((await server.cpu()) - before) / requests, rate: requests / took, requests, commands }
-    // Each connection may have had a request under way when the warming up ended, and one more when the load did.
-    if (once && counts) onePerRead(commands, requests, 2 * CONNECTIONS)
+    const { result: pairs, commands } = counts ? await counted(work) : { result: await work() }
+    const requests = pairs.reduce((sum, { own }) => sum + own.requests, 0)
+    // Each connection may have had a request under way when a slice ended, and one more when the load did.
+    if (once && counts) onePerRead(commands, requests, 2 * slices * CONNECTIONS)
     const body = await (await fetch(server.url, { headers: { cookie: cookies.at(-1) } })).text()
-    if (bare || body.startsWith(`user-${sessions - 1} `)) return result
+    if (variant === 'bare' || body.startsWith(`user-${sessions - 1} `)) return { pairs, requests, commands }
     throw new Error(`after the load a session is not recognised: "${body.slice(0, 80)}"`)
   } finally {
     rmSync(folder, { recursive: true })
@@ -178,14 +200,19 @@ async function loaded(server, variant, { sessions, distinct, warmup, seconds, en
 }
 
 /**
- * Measures `servers/<name>.mjs`: microseconds of processor time per request, requests per second, the commands that Redis
- * was sent, and the facts that the server told of itself when it came up.
+ * Measures `servers/<name>.mjs` beside `servers/<below>.mjs`: pairs of slices, the commands that Redis was sent, and the
+ * facts that the server told of itself when it came up.
  */
-export async function measure(name, args, times) {
+export async function measure(name, args, below, times) {
   await engines.get(times.engine)?.empty()
   const server = await start(name, args)
   try {
-    return { ...(await loaded(server, args[0], times)), facts: server.facts }
+    const bare = await start(below, ['bare'])
+    try {
+      return { ...(await loaded(server, bare, args[0], times)), facts: server.facts }
+    } finally {
+      await bare.stop()
+    }
   } finally {
     await server.stop()
   }

@@ -1,6 +1,6 @@
 /** The results as Markdown: for a terminal, and for docs/benchmarks.md. */
 import { cpus, totalmem } from 'node:os'
-import { generator, pinned } from './load/load.mjs'
+import { CONNECTIONS, pinned } from './load/load.mjs'
 
 const micro = (value) => value.toFixed(1)
 /** A number of thousands, as people read it. */
@@ -17,11 +17,11 @@ export function setting(plan) {
   const memory = Math.round(totalmem() / 2 ** 30)
   return [
     `Node ${process.versions.node}, ${process.platform} ${process.arch}, ${cores.length} × ${cores[0].model}, ${memory} GiB.`,
-    `Load: ${generator}, 100 connections, ${whole(plan.sessions)} sessions in turn (first sight: ${whole(plan.firstSight)}),`,
+    `Load: a client that never sleeps, ${CONNECTIONS} connections, ${whole(plan.sessions)} sessions in turn (first sight: ${whole(plan.firstSight)}),`,
     pinned
       ? 'the server pinned to core 1, the load and the database servers to core 0;'
       : 'nothing pinned (no `taskset`);',
-    `${plan.rounds} × ${plan.seconds} s after ${plan.warmup} s of warming up, order rotated, medians${plan.rounds < 3 ? ' (a quick run: indicative only)' : ''}.`,
+    `${plan.rounds} × ${plan.slices} seconds, each beside one of the bare framework, after ${plan.warmup} s of warming up; order rotated, medians${plan.rounds < 3 ? ' (a quick run: indicative only)' : ''}.`,
   ].join('\n')
 }
 

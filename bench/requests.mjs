@@ -38,37 +38,40 @@ async function measured(names, plan, say, readsOnly) {
   }
 
   const below = frameworks.filter(({ name }) => present.some(({ over }) => over === name))
-  const runs = [
-    ...below.map(({ name }) => ({ name, server: name, args: [], variant: 'bare' })),
-    ...present.flatMap((contender) => contender.variants.map((variant) => ({ ...contender, variant }))),
-  ]
+  const runs = present.flatMap((contender) => contender.variants.map((variant) => ({ ...contender, variant })))
   const rounds = new Map(runs.map((run) => [key(run), []]))
   for (let round = 0; round < plan.rounds; round++) {
     for (const run of rotate(runs, Math.round((round * runs.length) / plan.rounds))) {
-      const { name, variant, server, args, distinct, engine, once } = run
+      const { name, over: framework, variant, server, args, distinct, engine, once } = run
       const times = { ...plan, distinct, engine, once, sessions: distinct ? plan.firstSight : plan.sessions }
-      const { cpu, rate, requests, commands } = await measure(server, [variant, ...args], times).catch((cause) =>
+      const measured = await measure(server, [variant, ...args], framework, times).catch((cause) =>
         fail(name, variant, cause),
       )
-      rounds.get(key(run)).push({ cpu, rate, requests, commands })
-      say(`round ${round + 1} of ${plan.rounds}: ${key(run)} ${cpu.toFixed(1)} µs, ${Math.round(rate)} requests/s`)
+      rounds.get(key(run)).push(measured)
+      say(`round ${round + 1} of ${plan.rounds}: ${key(run)} ${median(extras(measured)).toFixed(1)} µs over bare`)
     }
   }
 
   const measuredAs = (name, variant) => rounds.get(key({ name, variant }))
-  const costs = ({ name, over: framework, variants }) =>
-    variants.map((variant) => over(measuredAs(name, variant), measuredAs(framework, 'bare')))
   return {
-    frameworks: below.map((framework) => ({ ...describe(framework), ...summary(measuredAs(framework.name, 'bare')) })),
+    frameworks: below.map((framework) => ({
+      ...describe(framework),
+      ...speed(
+        runs.filter(({ over }) => over === framework.name).flatMap((run) => slices(rounds.get(key(run)), 'bare')),
+      ),
+    })),
     contenders: present.map((contender) => {
-      const [read, changed] = costs(contender)
+      const [read, changed] = contender.variants.map((variant) => cost(measuredAs(contender.name, variant)))
       const commands = asked(measuredAs(contender.name, 'unmodified'))
       return { ...describe(contender), over: contender.over, read, changed, commands }
     }),
     differences: differences
       .map((pair) => ({ ...pair, rounds: [pair.with, pair.without].map((name) => measuredAs(name, 'unmodified')) }))
       .filter((pair) => pair.rounds.every(Boolean))
-      .map(({ what, rounds: [more, less] }) => ({ what, ...over(more, less) })),
+      .map(({ what, rounds: [more, less] }) => ({
+        what,
+        ...spread(more.map((round, at) => median(extras(round)) - median(extras(less[at])))),
+      })),
     absent: absent.map((contender) => ({
       ...describe(contender),
       over: contender.over,
@@ -98,17 +101,20 @@ function fail(name, variant, cause) {
   throw new Error(`${name} (${variant}): ${cause.message}`, { cause })
 }
 
-function summary(measured) {
-  return { cpu: median(measured.map(({ cpu }) => cpu)), rate: median(measured.map(({ rate }) => rate)) }
-}
+/** What the session added in each pair of slices: what slows one slice down is likely to slow its neighbour down too. */
+const extras = ({ pairs }) => pairs.map(({ own, bare }) => own.cpu - bare.cpu)
 
-/** Each round is compared with the bare framework of the same round: what slows a round down slows both. */
-function over(measured, bare) {
-  const more = measured.map(({ cpu }, round) => cpu - bare[round].cpu)
+const slices = (rounds, whose) => rounds.flatMap(({ pairs }) => pairs.map((pair) => pair[whose]))
+
+const speed = (slices) => ({ cpu: median(slices.map(({ cpu }) => cpu)), rate: median(slices.map(({ rate }) => rate)) })
+
+/** The middle of all pairs, and the range of the rounds. */
+function cost(rounds) {
   return {
-    ...summary(measured),
-    over: median(more),
-    least: Math.min(...more),
-    most: Math.max(...more),
+    ...speed(slices(rounds, 'own')),
+    ...spread(rounds.map((round) => median(extras(round)))),
+    over: median(rounds.flatMap(extras)),
   }
 }
+
+const spread = (values) => ({ over: median(values), least: Math.min(...values), most: Math.max(...values) })

@@ -28,8 +28,8 @@ const { values: flags } = parseArgs({
 })
 const sizes = flags.quick ? [10_000, 100_000] : [10_000, 100_000, 1_000_000]
 const times = flags.quick
-  ? { rounds: 1, warmup: 1, seconds: 1, sessions: 200 }
-  : { ...(flags.check ? { rounds: 5, warmup: 2, seconds: 3 } : { rounds: 3, warmup: 1, seconds: 2 }), sessions: 1000 }
+  ? { rounds: 1, warmup: 1, slices: 1, sessions: 200 }
+  : { ...(flags.check ? { rounds: 5, warmup: 2, slices: 3 } : { rounds: 3, warmup: 1, slices: 2 }), sessions: 1000 }
 const plan = { ...times, firstSight: 16_000, sizes }
 
 const names = contenders.map(({ name }) => name)

@@ -1,33 +1,30 @@
-/** Drives a server with many sessions: `wrk` where it is installed, `autocannon` elsewhere, one for a whole run. */
+/** Drives a server with many sessions. */
 import { execFile, spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 const exec = promisify(execFile)
-const here = (name) => fileURLToPath(new URL(name, import.meta.url))
-const has = (command, ...args) => spawnSync(command, args).error === undefined
+const client = fileURLToPath(new URL('client.mjs', import.meta.url))
+const works = (program, ...args) => spawnSync(program, args).status === 0
 
 /** How many connections the load keeps open, with one request under way on each. */
 export const CONNECTIONS = 100
 
 /** Whether processes can be pinned: the server to core 1, the load to core 0. */
-export const pinned = spawnSync('taskset', ['-c', '1', 'true']).status === 0
+export const pinned = works('taskset', '-c', '1', 'true')
 
-/** The load generator of this run. */
-export const generator = has('wrk', '--version') ? 'wrk' : 'autocannon'
+/** The load never sleeps, so that it has to make way for whoever else wants its core. */
+const YIELDING = works('chrt', '-i', '0', 'true') ? ['chrt', '-i', '0'] : []
 
 /** The command, kept on one core where that is possible. */
 export const pin = (core, command) => (pinned ? ['taskset', '-c', String(core), ...command] : command)
 
-/** Loads the address for whole seconds with the sessions in `file`, a `Cookie` header per line; throws when a request fails. */
+/** Loads the address for so many seconds with the sessions in `file`, a `Cookie` header per line; throws when a request fails. */
 export async function load(url, seconds, file) {
-  const command =
-    generator === 'wrk'
-      ? ['wrk', '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', here('wrk.lua'), url, '--', file]
-      : [process.execPath, here('autocannon.mjs'), url, String(seconds), String(CONNECTIONS), file]
+  const command = [...YIELDING, process.execPath, client, url, seconds, CONNECTIONS, file].map(String)
   const [program, ...args] = pin(0, command)
   const { stdout } = await exec(program, args)
-  const result = JSON.parse(stdout.trim().split('\n').at(-1))
+  const result = JSON.parse(stdout)
   if (result.failed > 0) throw new Error(`${result.failed} of ${result.requests} requests failed under load`)
   return result
 }
