@@ -132,8 +132,9 @@ export class Contents {
 
 /** What was kept, and what it does not say as it is in the beginning. */
 function over(initial: Fields, kept: Fields): Fields {
-  // Spread alone, an object is copied as it stands; over another, key by key, which takes ten times as long.
-  return Object.keys(initial).every((key) => Object.hasOwn(kept, key)) ? { ...kept } : { ...initial, ...kept }
+  for (const key in initial) if (!Object.hasOwn(kept, key)) return { ...initial, ...kept }
+  // Alone, an object is copied as it stands; over another, key by key, which takes ten times as long.
+  return { ...kept }
 }
 
 /** For what came from JSON, where this is the quickest way. */

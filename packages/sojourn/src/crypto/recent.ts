@@ -12,11 +12,11 @@
 
 /** Characters that one generation remembers. */
 const GENERATION = 2_000_000
-/** Places for texts that were seen once: a later one takes the place of an earlier. A power of two. */
+/** Places for texts that were seen once, two for each. A power of two. */
 const NOTED = 8192
-/** Characters that make the number of a credential: in what we sign or seal, any few tell it apart. */
-const FEW = 8
-/** Characters that tell texts apart that may be alike but for a letter. */
+/** The last characters make the number of a credential: they are of its signature, or of what seals it. */
+const TAIL = 8
+/** Characters that tell texts apart that may be alike but for a letter; of longer ones, so many are looked at. */
 const MANY = 1024
 
 interface Entry<T> {
@@ -31,10 +31,9 @@ export class Recent<T> {
   #old = new Map<string | number, Entry<T>>()
   #size = 0
   readonly #noted = new Int32Array(NOTED)
-  #other = false
 
   /** The value of `text`, by the name that it was set under. */
-  get(text: string, name: string | number = markOf(text, FEW)): T | undefined {
+  get(text: string, name: string | number = markOf(text, text.length - TAIL, 1)): T | undefined {
     const found = this.#young.get(name)
     if (found !== undefined && found.text === text) return found.value
     const aging = this.#old.get(name)
@@ -43,18 +42,30 @@ export class Recent<T> {
     return aging.value
   }
 
-  /** One name has one text, the latest. `size`: characters that are kept, where that is more than the text. */
+  /** One name has one text, the latest. `size`: what counts as its size, where that is not the text. */
   set(text: string, value: T, name?: string, size: number = text.length): void {
-    const mark = markOf(text, name === undefined ? FEW : MANY)
-    const noted = this.#noted
-    const one = mark & (NOTED - 1)
-    const other = (mark >>> 16) & (NOTED - 1)
-    if (noted[one] === mark || noted[other] === mark) this.#keep(name ?? mark, { text, value, size })
-    else {
-      // Now here, now there: two that share a place and come in turn would otherwise push each other out for ever.
-      this.#other = !this.#other
-      noted[this.#other ? other : one] = mark
+    const mark =
+      name === undefined ? markOf(text, text.length - TAIL, 1) : markOf(text, 0, Math.ceil(text.length / MANY))
+    if (this.#wasNoted(mark)) this.#keep(name ?? mark, { text, value, size })
+    else this.#note(mark)
+  }
+
+  /** Whether it was noted. It is no more: what is remembered leaves its place to others. */
+  #wasNoted(mark: number): boolean {
+    for (const place of [firstPlace(mark), secondPlace(mark)]) {
+      if (this.#noted[place] !== mark) continue
+      this.#noted[place] = 0
+      return true
     }
+    return false
+  }
+
+  /** Whoever stood there goes to his other place: two that come in turn do not push each other out. */
+  #note(mark: number): void {
+    const place = firstPlace(mark)
+    const before = this.#noted[place]!
+    this.#noted[place] = mark
+    if (before !== 0) this.#noted[firstPlace(before) === place ? secondPlace(before) : firstPlace(before)] = before
   }
 
   #keep(name: string | number, entry: Entry<T>): void {
@@ -68,10 +79,12 @@ export class Recent<T> {
   }
 }
 
-function markOf(text: string, samples: number): number {
-  const step = Math.ceil(text.length / samples)
+const firstPlace = (mark: number): number => mark & (NOTED - 1)
+const secondPlace = (mark: number): number => (mark >>> 16) & (NOTED - 1)
+
+function markOf(text: string, from: number, step: number): number {
   let mark = text.length
-  for (let at = text.length - 1; at >= 0; at -= step) mark = (Math.imul(mark, 31) + text.charCodeAt(at)) | 0
+  for (let at = Math.max(from, 0); at < text.length; at += step) mark = (Math.imul(mark, 31) + text.charCodeAt(at)) | 0
   // Multiplied once more, so that the low bits, which choose the place, depend on all of it.
   return Math.imul(mark ^ (mark >>> 15), 0x2c1b3c6d)
 }

@@ -4,6 +4,8 @@
  */
 
 import { randomInt } from 'node:crypto'
+// Not the global one, which tests put a clock of their own in place of: the connection is the app's as well.
+import { setImmediate } from 'node:timers'
 
 /** ioredis or iovalkey: a `Redis` or a `Cluster`. */
 export interface IoredisClient {
@@ -92,7 +94,7 @@ function mendStrings(): void {
 /**
  * ioredis writes every command by itself: a call to the kernel each, and another that wakes the server. Where this is called
  * before a command, what all requests of one turn of the event loop ask leaves at its end, in one piece, and is answered
- * in one. node-redis does this by itself. `enableAutoPipelining` comes to the same by putting commands into pipelines.
+ * in one; so does what the app asks of the same client meanwhile. node-redis does this by itself. `enableAutoPipelining` comes to the same by putting commands into pipelines.
  */
 function together(outlets: () => readonly (Outlet | undefined)[]): () => void {
   let held: readonly (Outlet | undefined)[] | undefined
@@ -104,8 +106,8 @@ function together(outlets: () => readonly (Outlet | undefined)[]): () => void {
   return () => {
     if (held) return
     held = outlets()
-    for (const outlet of held) outlet?.cork()
     setImmediate(release)
+    for (const outlet of held) outlet?.cork()
   }
 }
 
