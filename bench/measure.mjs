@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { counted, onePerRead } from './commands.mjs'
 import { engines } from './engines.mjs'
-import { CONNECTIONS, load, pin } from './load/load.mjs'
+import { load, pin } from './load/load.mjs'
 
 /** Starts `servers/<name>.mjs`, by another command if you like; throws with its complaint when it does not come up. */
 export async function start(name, args, command = [process.execPath]) {
@@ -150,29 +150,35 @@ async function inTurn(count, request) {
 /** Characters of credentials that Sojourn remembers at the most; fewer than these would be seen again. */
 const REMEMBERED = 4_000_000
 
-/** Seconds that are measured at a time. */
-const SLICE = 1
+/** Seconds of the bare framework at a time. */
+const BARE = 1
 
 /** Loads a server whenever it is asked to, with a file of its own that holds the `Cookie` headers. */
 function driven(server, cookies, folder) {
   const file = join(folder, `cookies-${server.pid}`)
   writeFileSync(file, `${cookies.join('\n')}\n`)
+  let sent = 0
+  const work = async (seconds) => {
+    const done = await load(server.url, seconds, file, sent)
+    sent += done.requests
+    return done
+  }
   return {
-    warm: (seconds) => load(server.url, seconds, file),
+    warm: work,
     /** Microseconds of processor time per request, and what the load saw of them. */
-    async slice() {
+    async slice(length) {
       const before = await server.cpu()
-      const { requests, seconds } = await load(server.url, SLICE, file)
+      const { requests, seconds } = await work(length)
       return { cpu: ((await server.cpu()) - before) / requests, rate: requests / seconds, requests }
     },
   }
 }
 
 /**
- * Measures a server with as many sessions as `times` says, in turn, beside its framework bare: a second of the one, a
- * second of the other. The sessions are still recognised afterwards, or it throws.
+ * Measures a server with as many sessions as `times` says, in turn, between two slices of its framework bare: what slows
+ * the machine for a while slows both. Its own are longer, as copies grow old meanwhile. The sessions are still recognised afterwards, or it throws.
  */
-async function loaded(server, bare, variant, { sessions, distinct, warmup, slices, engine, once }) {
+async function loaded(server, bare, variant, { sessions, distinct, warmup, slices, seconds, engine, once }) {
   const cookies = variant === 'bare' ? ['theme=dark'] : await logins(server.url, sessions)
   const length = cookies.reduce((sum, cookie) => sum + cookie.length, 0)
   if (distinct && length < 1.2 * REMEMBERED) throw new Error(`${sessions} credentials are too few to be forgotten`)
@@ -183,14 +189,19 @@ async function loaded(server, bare, variant, { sessions, distinct, warmup, slice
     await it.warm(warmup)
     const work = async () => {
       const pairs = []
-      for (let slice = 0; slice < slices; slice++) pairs.push({ bare: await below.slice(), own: await it.slice() })
+      let before = await below.slice(BARE)
+      for (let slice = 0; slice < slices; slice++) {
+        const own = await it.slice(seconds)
+        const after = await below.slice(BARE)
+        pairs.push({ own, bare: { cpu: (before.cpu + after.cpu) / 2, rate: (before.rate + after.rate) / 2 } })
+        before = after
+      }
       return pairs
     }
     const counts = engine === 'redis' && variant === 'unmodified'
     const { result: pairs, commands } = counts ? await counted(work) : { result: await work() }
     const requests = pairs.reduce((sum, { own }) => sum + own.requests, 0)
-    // Each connection may have had a request under way when a slice ended, and one more when the load did.
-    if (once && counts) onePerRead(commands, requests, 2 * slices * CONNECTIONS)
+    if (once && counts) onePerRead(commands, requests)
     const body = await (await fetch(server.url, { headers: { cookie: cookies.at(-1) } })).text()
     if (variant === 'bare' || body.startsWith(`user-${sessions - 1} `)) return { pairs, requests, commands }
     throw new Error(`after the load a session is not recognised: "${body.slice(0, 80)}"`)

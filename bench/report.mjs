@@ -21,7 +21,7 @@ export function setting(plan) {
     pinned
       ? 'the server pinned to core 1, the load and the database servers to core 0;'
       : 'nothing pinned (no `taskset`);',
-    `${plan.rounds} × ${plan.slices} seconds, each beside one of the bare framework, after ${plan.warmup} s of warming up; order rotated, medians${plan.rounds < 3 ? ' (a quick run: indicative only)' : ''}.`,
+    `${plan.rounds * plan.slices} × ${plan.seconds} s, each between two of the bare framework, after ${plan.warmup} s of warming up; order rotated, medians${plan.rounds < 3 ? ' (a quick run: indicative only)' : ''}.`,
   ].join('\n')
 }
 

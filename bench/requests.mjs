@@ -101,7 +101,7 @@ function fail(name, variant, cause) {
   throw new Error(`${name} (${variant}): ${cause.message}`, { cause })
 }
 
-/** What the session added in each pair of slices: what slows one slice down is likely to slow its neighbour down too. */
+/** What the session added in each slice. */
 const extras = ({ pairs }) => pairs.map(({ own, bare }) => own.cpu - bare.cpu)
 
 const slices = (rounds, whose) => rounds.flatMap(({ pairs }) => pairs.map((pair) => pair[whose]))

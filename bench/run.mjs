@@ -1,7 +1,7 @@
 /**
  * Measures Sojourn against its peers, all in the same run. The tables go to stdout as Markdown, progress to stderr.
  *
- *   npm run bench                       all of it, about 20 minutes
+ *   npm run bench                       all of it, about half an hour
  *   npm run bench -- --quick            a glance of five minutes, indicative only, without the million
  *   npm run bench -- --only floor       only these contenders (may be repeated), and no table of growth
  *   npm run bench -- --growth           only what many sessions cost
@@ -28,8 +28,12 @@ const { values: flags } = parseArgs({
 })
 const sizes = flags.quick ? [10_000, 100_000] : [10_000, 100_000, 1_000_000]
 const times = flags.quick
-  ? { rounds: 1, warmup: 1, slices: 1, sessions: 200 }
-  : { ...(flags.check ? { rounds: 5, warmup: 2, slices: 3 } : { rounds: 3, warmup: 1, slices: 2 }), sessions: 1000 }
+  ? { rounds: 1, warmup: 1, slices: 1, seconds: 1, sessions: 200 }
+  : {
+      ...(flags.check ? { rounds: 5, warmup: 2, slices: 2 } : { rounds: 3, warmup: 1, slices: 1 }),
+      seconds: 3,
+      sessions: 1000,
+    }
 const plan = { ...times, firstSight: 16_000, sizes }
 
 const names = contenders.map(({ name }) => name)

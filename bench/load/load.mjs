@@ -19,9 +19,12 @@ const YIELDING = works('chrt', '-i', '0', 'true') ? ['chrt', '-i', '0'] : []
 /** The command, kept on one core where that is possible. */
 export const pin = (core, command) => (pinned ? ['taskset', '-c', String(core), ...command] : command)
 
-/** Loads the address for so many seconds with the sessions in `file`, a `Cookie` header per line; throws when a request fails. */
-export async function load(url, seconds, file) {
-  const command = [...YIELDING, process.execPath, client, url, seconds, CONNECTIONS, file].map(String)
+/**
+ * Loads the address for so many seconds with the sessions in `file`, a `Cookie` header per line, from where an earlier load
+ * has come to; throws when a request fails.
+ */
+export async function load(url, seconds, file, earlier = 0) {
+  const command = [...YIELDING, process.execPath, client, url, seconds, CONNECTIONS, file, earlier].map(String)
   const [program, ...args] = pin(0, command)
   const { stdout } = await exec(program, args)
   const result = JSON.parse(stdout)
