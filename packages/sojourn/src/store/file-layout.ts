@@ -136,23 +136,31 @@ function headOf(name: string): Head {
   return { name, version: Number(version), expiresAt: Number(expiresAt), file, user, entry, replaced: kind === 'r' }
 }
 
+/** A record, and the head that spoke of it. */
+export interface Seen extends Kept {
+  readonly head: Head
+}
+
+const seen = new Recent<Seen>()
+
 /**
- * What was read lately, by its folder. The names are never used again, so that what a head speaks of is what it was: it is
- * enough to see that the head is still there.
+ * What was read of this folder lately. It is the record still if its head is still there under that name: a head is renamed
+ * or removed with every change, at once, and no name is used again.
  */
-const known = new Recent<Kept>()
+export function seenLately(folder: string): Seen | undefined {
+  return seen.get(folder, folder)
+}
 
 /** The record of a head; `undefined` when its file is gone (somebody was faster) or was torn by a power cut. */
-export function read(folder: string, { name, file, version, expiresAt }: Head): Kept | undefined {
-  const seen = known.get(name, folder)
-  if (seen) return seen
+export function read(folder: string, head: Head): Kept | undefined {
+  const { file, version, expiresAt } = head
   const text = disk.text(`${folder}/${file}`)
   if (text === undefined || crc32(text).toString(16) !== file.slice(file.indexOf('.') + 1)) return undefined
   const line = text.indexOf('\n')
   const { id, data = text.slice(line + 1), ...fields } = JSON.parse(text.slice(0, line))
   // Frozen, since it is handed to everybody.
   Object.freeze(fields.device)
-  const kept: Kept = { id, record: Object.freeze({ ...fields, data, version, expiresAt }) }
-  known.set(name, kept, folder, text.length)
-  return kept
+  const record = Object.freeze({ ...fields, data, version, expiresAt })
+  seen.set(folder, { id, record, head }, folder, text.length)
+  return { id, record }
 }

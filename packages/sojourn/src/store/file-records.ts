@@ -4,7 +4,18 @@
  */
 import type { SessionRecord } from '../types.js'
 import * as disk from './file-disk.js'
-import { fresh, type Head, hashed, headAmong, type Kept, type Layout, layOut, read, SHARDS } from './file-layout.js'
+import {
+  fresh,
+  type Head,
+  hashed,
+  headAmong,
+  type Kept,
+  type Layout,
+  layOut,
+  read,
+  SHARDS,
+  seenLately,
+} from './file-layout.js'
 import { breather } from './file-sweeper.js'
 
 /** A write, step by step: each step is what must reach the disk before the next, where that is asked for. */
@@ -179,6 +190,9 @@ export class Records {
 
   /** The live record, if its head is of those that are wanted. */
   #read(folder: string, wants: (head: Head) => boolean = () => true): Kept | undefined {
+    const seen = seenLately(folder)
+    if (seen && disk.isThere(`${folder}/${seen.head.name}`))
+      return seen.head.expiresAt > this.#clock() && wants(seen.head) ? seen : undefined
     for (let before = ''; ; ) {
       const head = this.#look(folder)
       if (!head || !(head.expiresAt > this.#clock()) || !wants(head)) return undefined
