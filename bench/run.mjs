@@ -30,7 +30,8 @@ const sizes = flags.quick ? [10_000, 100_000] : [10_000, 100_000, 1_000_000]
 const times = flags.quick
   ? { rounds: 1, warmup: 1, slices: 1, seconds: 1, sessions: 200 }
   : {
-      ...(flags.check ? { rounds: 5, warmup: 2, slices: 2 } : { rounds: 3, warmup: 1, slices: 1 }),
+      ...(flags.check ? { rounds: 5, slices: 2 } : { rounds: 3, slices: 1 }),
+      warmup: 2,
       seconds: 3,
       sessions: 1000,
     }
