@@ -1,5 +1,6 @@
 /** Who is measured: the frameworks bare, and the sessions on top of them. */
 import { existsSync, readFileSync } from 'node:fs'
+import { stop } from '../scripts/setup.mjs'
 
 /** `name version` of a package, the benchmark's own or the workspace's; `undefined` where it is not installed. */
 export function versionOf(name) {
@@ -160,3 +161,10 @@ export const contenders = [
 export const differences = [
   { what: 'a revocation check, of 1,000 ended', with: 'sojourn-hs256', without: 'sojourn-hs256-unrevoked' },
 ]
+
+/** Stops where `--only` names somebody who is not among these. */
+export function refuseStrangers(only, known) {
+  const names = known.map(({ name }) => name)
+  const stranger = only.find((name) => !names.includes(name))
+  if (stranger) stop(`--only ${stranger}: there is ${names.join(', ')}`)
+}

@@ -2,7 +2,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { measure } from './measure.mjs'
+import { extras, measure } from './measure.mjs'
 import { median } from './statistics.mjs'
 
 const exec = promisify(execFile)
@@ -16,8 +16,8 @@ export async function growth(plan, say) {
   for (const store of ['memory', 'sqlite']) {
     for (const sessions of plan.sizes) {
       const args = [store, sessions, CALLS[store]].map(String)
-      const { facts, pairs } = await measure('sojourn-grown', args, 'node-http', plan)
-      const row = { store, sessions, ...facts, over: median(pairs.map(({ own, bare }) => own.cpu - bare.cpu)) }
+      const measured = await measure('sojourn-grown', args, 'node-http', plan)
+      const row = { store, sessions, ...measured.facts, over: median(extras(measured)) }
       rows.push(row)
       say(`${store}, ${sessions} sessions: get ${Math.round(row.get)} ns, set ${Math.round(row.set)} ns`)
     }

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { stop } from '../scripts/setup.mjs'
-import { contenders } from './contenders.mjs'
+import { contenders, refuseStrangers } from './contenders.mjs'
 import { writeDocs } from './docs.mjs'
 import { install } from './install.mjs'
 
@@ -40,8 +40,7 @@ const { needed } = await import('./targets.mjs')
 
 // At first sight it takes more credentials than a server under Valgrind can be asked with.
 const onNode = contenders.filter(({ over, distinct }) => over === 'node-http' && !distinct)
-const stranger = flags.only.find((name) => !onNode.some((contender) => contender.name === name))
-if (stranger) stop(`--only ${stranger}: there is ${onNode.map(({ name }) => name).join(', ')}`)
+refuseStrangers(flags.only, onNode)
 if (flags.only.length > 0 && flags['write-docs']) stop('--write-docs is for all of it; drop --only')
 const chosen = onNode.filter(({ name }) => (flags.only.length > 0 ? flags.only : needed).includes(name))
 

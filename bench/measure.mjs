@@ -176,7 +176,8 @@ function driven(server, cookies, folder) {
 
 /**
  * Measures a server with as many sessions as `times` says, in turn, between two slices of its framework bare: what slows
- * the machine for a while slows both. Its own are longer, as copies grow old meanwhile. The sessions are still recognised afterwards, or it throws.
+ * the machine for a while slows both. Its own are longer, as copies grow old meanwhile. The sessions are still recognised
+ * afterwards, or it throws.
  */
 async function loaded(server, bare, variant, { sessions, distinct, warmup, slices, seconds, engine, once }) {
   const cookies = variant === 'bare' ? ['theme=dark'] : await logins(server.url, sessions)
@@ -228,3 +229,6 @@ export async function measure(name, args, below, times) {
     await server.stop()
   }
 }
+
+/** What the session added in each slice, microseconds per request. */
+export const extras = ({ pairs }) => pairs.map(({ own, bare }) => own.cpu - bare.cpu)

@@ -2,7 +2,7 @@
 import { contenders, differences, frameworks, versionOf } from './contenders.mjs'
 import { noEngine, startEngines, stopEngines } from './engines.mjs'
 import { missing } from './install.mjs'
-import { measure, verify } from './measure.mjs'
+import { extras, measure, verify } from './measure.mjs'
 import { median, rotate } from './statistics.mjs'
 
 /**
@@ -100,9 +100,6 @@ export const describe = ({ name, label, packages }) => ({
 function fail(name, variant, cause) {
   throw new Error(`${name} (${variant}): ${cause.message}`, { cause })
 }
-
-/** What the session added in each slice. */
-const extras = ({ pairs }) => pairs.map(({ own, bare }) => own.cpu - bare.cpu)
 
 const slices = (rounds, whose) => rounds.flatMap(({ pairs }) => pairs.map((pair) => pair[whose]))
 

@@ -12,7 +12,7 @@
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { stop } from '../scripts/setup.mjs'
-import { contenders } from './contenders.mjs'
+import { contenders, refuseStrangers } from './contenders.mjs'
 import { writeDocs } from './docs.mjs'
 import { install } from './install.mjs'
 
@@ -37,9 +37,7 @@ const times = flags.quick
     }
 const plan = { ...times, firstSight: 16_000, sizes }
 
-const names = contenders.map(({ name }) => name)
-const stranger = flags.only.find((name) => !names.includes(name))
-if (stranger) stop(`--only ${stranger}: there is ${names.join(', ')}`)
+refuseStrangers(flags.only, contenders)
 const parts = [flags.only.length > 0 && '--only', flags.growth && '--growth', flags.check && '--check'].filter(Boolean)
 if (parts.length > 1) stop(`${parts.join(' and ')} are different parts; drop one`)
 if (parts.length > 0 && flags['write-docs']) stop(`--write-docs is for all of it; drop ${parts[0]}`)

@@ -23,7 +23,7 @@ export const pin = (core, command) => (pinned ? ['taskset', '-c', String(core), 
  * Loads the address for so many seconds with the sessions in `file`, a `Cookie` header per line, from where an earlier load
  * has come to; throws when a request fails.
  */
-export async function load(url, seconds, file, earlier = 0) {
+export async function load(url, seconds, file, earlier) {
   const command = [...YIELDING, process.execPath, client, url, seconds, CONNECTIONS, file, earlier].map(String)
   const [program, ...args] = pin(0, command)
   const { stdout } = await exec(program, args)

@@ -33,7 +33,7 @@ export class Recent<T> {
   readonly #noted = new Int32Array(NOTED)
 
   /** The value of `text`, by the name that it was set under. */
-  get(text: string, name: string | number = markOf(text, text.length - TAIL, 1)): T | undefined {
+  get(text: string, name: string | number = markOfTail(text)): T | undefined {
     const found = this.#young.get(name)
     if (found !== undefined && found.text === text) return found.value
     const aging = this.#old.get(name)
@@ -44,8 +44,7 @@ export class Recent<T> {
 
   /** One name has one text, the latest. `size`: what counts as its size, where that is not the text. */
   set(text: string, value: T, name?: string, size: number = text.length): void {
-    const mark =
-      name === undefined ? markOf(text, text.length - TAIL, 1) : markOf(text, 0, Math.ceil(text.length / MANY))
+    const mark = name === undefined ? markOfTail(text) : markOf(text, 0, Math.ceil(text.length / MANY))
     if (this.#wasNoted(mark)) this.#keep(name ?? mark, { text, value, size })
     else this.#note(mark)
   }
@@ -82,9 +81,11 @@ export class Recent<T> {
 const firstPlace = (mark: number): number => mark & (NOTED - 1)
 const secondPlace = (mark: number): number => (mark >>> 16) & (NOTED - 1)
 
+const markOfTail = (text: string): number => markOf(text, Math.max(text.length - TAIL, 0), 1)
+
 function markOf(text: string, from: number, step: number): number {
   let mark = text.length
-  for (let at = Math.max(from, 0); at < text.length; at += step) mark = (Math.imul(mark, 31) + text.charCodeAt(at)) | 0
+  for (let at = from; at < text.length; at += step) mark = (Math.imul(mark, 31) + text.charCodeAt(at)) | 0
   // Multiplied once more, so that the low bits, which choose the place, depend on all of it.
   return Math.imul(mark ^ (mark >>> 15), 0x2c1b3c6d)
 }

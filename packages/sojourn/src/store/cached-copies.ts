@@ -5,7 +5,6 @@
  *
  * Bounded by size: two generations of which the older is dropped whole, so that nothing is ever scanned.
  */
-import { performance } from 'node:perf_hooks'
 import type { SessionRecord } from '../types.js'
 
 /** What a copy takes besides its text, bytes, about. */

@@ -160,7 +160,7 @@ export function read(folder: string, head: Head): Kept | undefined {
   const { id, data = text.slice(line + 1), ...fields } = JSON.parse(text.slice(0, line))
   // Frozen, since it is handed to everybody.
   Object.freeze(fields.device)
-  const record = Object.freeze({ ...fields, data, version, expiresAt })
-  seen.set(folder, { id, record, head }, folder, text.length)
-  return { id, record }
+  const found: Seen = { id, record: Object.freeze({ ...fields, data, version, expiresAt }), head }
+  seen.set(folder, found, folder, text.length)
+  return found
 }

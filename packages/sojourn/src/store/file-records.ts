@@ -190,12 +190,12 @@ export class Records {
 
   /** The live record, if its head is of those that are wanted. */
   #read(folder: string, wants: (head: Head) => boolean = () => true): Kept | undefined {
+    const holds = (head: Head) => head.expiresAt > this.#clock() && wants(head)
     const seen = seenLately(folder)
-    if (seen && disk.isThere(`${folder}/${seen.head.name}`))
-      return seen.head.expiresAt > this.#clock() && wants(seen.head) ? seen : undefined
+    if (seen && disk.isThere(`${folder}/${seen.head.name}`)) return holds(seen.head) ? seen : undefined
     for (let before = ''; ; ) {
       const head = this.#look(folder)
-      if (!head || !(head.expiresAt > this.#clock()) || !wants(head)) return undefined
+      if (!head || !holds(head)) return undefined
       const found = read(folder, head)
       // Written anew in between, or else a power cut took what this head speaks of.
       if (found || head.name === before) return found

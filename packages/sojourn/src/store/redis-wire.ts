@@ -94,7 +94,8 @@ function mendStrings(): void {
 /**
  * ioredis writes every command by itself: a call to the kernel each, and another that wakes the server. Where this is called
  * before a command, what all requests of one turn of the event loop ask leaves at its end, in one piece, and is answered
- * in one; so does what the app asks of the same client meanwhile. node-redis does this by itself. `enableAutoPipelining` comes to the same by putting commands into pipelines.
+ * in one; so does what the app asks of the same client meanwhile. node-redis does this by itself. `enableAutoPipelining`
+ * comes to the same by putting commands into pipelines.
  */
 function together(outlets: () => readonly (Outlet | undefined)[]): () => void {
   let held: readonly (Outlet | undefined)[] | undefined
