@@ -222,6 +222,90 @@ describe('text', () => {
   })
 })
 
+describe('reads', () => {
+  /** Counts the statements that read records. */
+  function count(client: PostgresClient): { reads: number } {
+    const counted = { reads: 0 }
+    const verb = 'unsafe' in client ? 'unsafe' : 'query'
+    const target = client as unknown as Record<string, (...args: unknown[]) => unknown>
+    const before = target[verb]!
+    target[verb] = (...args) => {
+      if (JSON.stringify(args[0]).includes('string_to_table')) counted.reads++
+      return before.apply(client, args)
+    }
+    return counted
+  }
+
+  test.each(['pg.Pool', 'pg.Client', 'postgres.js'])(
+    'of one turn of the event loop share a statement: %s',
+    async (way) => {
+      const client = await connect(way)
+      const store = postgres(client, { migrate: true, table: table() })
+      ending.push(store.close)
+      const names = Array.from({ length: 90 }, (_, i) => (i === 0 ? '' : `id-${i}\x1f${i}`))
+      for (const name of names) await store.set(name, record({ data: `"${name}"` }), 0)
+      await store.set('ended', record(), 0)
+      await store.delete('ended')
+
+      const counted = count(client)
+      const asked = [...names, 'nobody', 'ended', ...names.slice(0, 20)]
+      const read = await Promise.all(asked.map((name) => store.get(name)))
+      expect(counted.reads).toBe(1)
+      expect(read.map((found) => found?.data)).toEqual(
+        asked.map((name) => (names.includes(name) ? `"${name}"` : undefined)),
+      )
+      // Each has one of its own: what one does to it no other sees.
+      expect(read[0]).not.toBe(read.at(-20))
+
+      await store.get(names[1]!)
+      await store.get(names[1]!)
+      expect(counted.reads).toBe(3)
+    },
+  )
+
+  test('of more than a hundred keys are several statements', async () => {
+    const client = await connect()
+    const store = postgres(client, { migrate: true, table: table() })
+    ending.push(store.close)
+    const names = Array.from({ length: 250 }, (_, i) => `id-${i}`)
+    await Promise.all(names.map((name) => store.set(name, record({ data: name }), 0)))
+    const counted = count(client)
+    const read = await Promise.all(names.map((name) => store.get(name)))
+    expect(read.map((found) => found?.data)).toEqual(names)
+    expect(counted.reads).toBe(3)
+  })
+
+  test('that fail together all say so, and the next ones are asked anew', async () => {
+    const name = table()
+    const store = await open({ table: name })
+    await store.set('a', record(), 0)
+    await ask(`ALTER TABLE ${name} RENAME TO ${name}_away`)
+    const failed = await Promise.allSettled([store.get('a'), store.get('b')])
+    expect(failed.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    await ask(`ALTER TABLE ${name}_away RENAME TO ${name}`)
+    expect(await store.get('a')).toBeDefined()
+  })
+
+  test('find their record by the index, also where the table was empty when the first was planned', async () => {
+    const name = table()
+    const client = (await connect('pg.Client')) as pg.Client
+    const store = postgres(client, { migrate: true, table: name })
+    for (let i = 0; i < 20; i++) await store.get('nobody')
+    const prepared = `SELECT name, generic_plans FROM pg_prepared_statements WHERE statement LIKE '%string_to_table%'`
+    const { rows } = await client.query(prepared)
+    expect(Number(rows[0].generic_plans)).toBeGreaterThan(10)
+    await ask(
+      `INSERT INTO ${name} (id, expires_at, created_at, seen_at, version, persistent, data)
+       SELECT 'id-' || n, $1::float8 + 60000, 1, 1, 1, false, '{}' FROM generate_series(1, 20000) n`,
+      [Date.now()],
+    )
+    const plan = await client.query(`EXPLAIN EXECUTE "${rows[0].name}" ('id-1', 5)`)
+    expect(JSON.stringify(plan.rows)).toContain('Index Scan')
+    expect(await store.get('id-7')).toMatchObject({ data: '{}' })
+    store.close()
+  })
+})
+
 describe('lists', () => {
   test.each(['everybody', 'one user'])(
     'of %s go on from page to page without missing or repeating one',

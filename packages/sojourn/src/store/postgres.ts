@@ -8,7 +8,8 @@ import type { SessionRecord, UserStore } from '../types.js'
 import { driverOf, type PgClient, type PostgresJs, type Statement } from './postgres-client.js'
 import { feedOf } from './postgres-feed.js'
 import { channelOf, check, found, LAYOUT, lockKey, migration, namesOf, type Place, survey } from './postgres-layout.js'
-import { OWN, PAGE, recordOf, statements, valuesOf } from './postgres-rows.js'
+import { OWN, PAGE, recordOf, statements, textOf, valuesOf } from './postgres-rows.js'
+import { together } from './postgres-together.js'
 
 export type { PgClient, PgQuery, PostgresJs, PostgresValue } from './postgres-client.js'
 export type { Place } from './postgres-layout.js'
@@ -31,7 +32,7 @@ export interface PostgresOptions extends Place {
 
 /** A store over PostgreSQL. */
 export interface PostgresStore extends UserStore {
-  /** One round trip. */
+  /** One round trip, shared with what else is read in this turn of the event loop. */
   get(id: string): Promise<SessionRecord | undefined>
   /** One round trip. */
   set(id: string, record: SessionRecord, was: number): Promise<boolean>
@@ -101,9 +102,13 @@ export function postgres(client: PostgresClient, options: PostgresOptions = {}):
   }
   const lockOf = (user: string | null) => (user === null ? null : lockKey(names, 'user', user))
 
+  const read = together(async (keys) => {
+    const { rows } = await run(sql.get, textOf(keys), clock())
+    return new Map(rows.map(([key, ...row]) => [key as string, row]))
+  })
   const get = async (id: string) => {
-    const { rows } = await run(sql.get, escaped(id), clock())
-    return rows[0] && recordOf(rows[0])
+    const row = await read(escaped(id))
+    return row && recordOf(row)
   }
   const create = async (key: string, record: SessionRecord, now: number) => {
     const lock = lockOf(record.userId ?? null)

@@ -1,0 +1,36 @@
+/** Reads that are asked for in one turn of the event loop, asked of the server together. */
+import { setImmediate as turn } from 'node:timers/promises'
+
+/** Reads that share a statement, at the most. */
+const MOST = 100
+
+/**
+ * Makes of what reads several keys what reads one. All that requests ask for in one turn of the event loop is asked at its
+ * end, and each key once: a query costs the client and the server many times what a row of it does. `read` gives values by
+ * key; when it fails, all that it was to read for fail with it.
+ */
+export function together<T>(
+  read: (keys: readonly string[]) => Promise<Map<string, T>>,
+): (key: string) => Promise<T | undefined> {
+  interface Batch {
+    readonly keys: Set<string>
+    readonly values: Promise<Map<string, T>>
+  }
+  let open: Batch | undefined
+
+  const begin = (): Batch => {
+    const keys = new Set<string>()
+    const send = () => {
+      if (open === batch) open = undefined
+      return read([...keys])
+    }
+    const batch = { keys, values: turn().then(send) }
+    return batch
+  }
+
+  return async (key) => {
+    if (open === undefined || open.keys.size >= MOST) open = begin()
+    open.keys.add(key)
+    return (await open.values).get(key)
+  }
+}
