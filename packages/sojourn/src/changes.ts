@@ -20,7 +20,7 @@ export class Changes implements ProxyHandler<Fields> {
   /** The object for the app: it reads and writes the fields, and takes note. */
   readonly view: Fields
   readonly #name: string
-  readonly #touch: () => void
+  readonly #owner: { touch(): void }
   readonly #fields: Fields
   /** Objects in the fields may be other requests' too, and are copied before anybody gets hold of them. */
   readonly #copy: Copy
@@ -34,11 +34,11 @@ export class Changes implements ProxyHandler<Fields> {
   #changed: Map<string, Update[] | null> | undefined
   #committed = false
 
-  /** `touch` is called before anything that may come to a change. */
-  constructor(name: string, fields: Fields, touch: () => void, copy: Copy) {
+  /** The owner is told before anything that may come to a change. */
+  constructor(name: string, fields: Fields, owner: { touch(): void }, copy: Copy) {
     this.#name = name
     this.#fields = fields
-    this.#touch = touch
+    this.#owner = owner
     this.#copy = copy
     this.view = new Proxy(fields, this)
   }
@@ -142,7 +142,7 @@ export class Changes implements ProxyHandler<Fields> {
   #read(key: string): unknown {
     const value = own(this.#fields, key)
     if (typeof value !== 'object' || value === null) return value
-    if (!this.#committed && !this.#lent?.has(key)) this.#touch()
+    if (!this.#committed && !this.#lent?.has(key)) this.#owner.touch()
     if (this.#committed) return this.#show(key, value)
     if (this.#lent?.has(key)) return value
     const taken = this.#take(key)
@@ -185,7 +185,7 @@ export class Changes implements ProxyHandler<Fields> {
   }
 
   #begin(key: string): void {
-    if (!this.#committed) this.#touch()
+    if (!this.#committed) this.#owner.touch()
     // The touch may have found that the headers have left.
     if (this.#committed) throw new SessionCommittedError(`a change of ${fieldOf(this.#name, key)}`)
   }

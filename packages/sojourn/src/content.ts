@@ -31,6 +31,14 @@ export function proofIn(text: string): Proof | undefined {
   return recall(text)?.auth
 }
 
+/** Whose content it is. */
+export interface Owner extends Shape {
+  /** Told before anything that may come to a change. */
+  touch(): void
+  /** Told when what was kept cannot be read; the data then begins anew (A-73). */
+  unreadable(): void
+}
+
 /** What a login says of the session that it makes. */
 export interface LoginContent {
   /** The keys that come along; all where it is absent. */
@@ -41,8 +49,7 @@ export interface LoginContent {
 /** The opened content; parsed when somebody first looks at it. */
 export class Contents {
   readonly data: Changes
-  readonly #shape: Shape
-  readonly #touch: () => void
+  readonly #owner: Owner
   readonly #text: string | undefined
   readonly #kept: Pick<Content, 'flash' | 'vault' | 'auth'>
   readonly #copy: (value: unknown) => unknown
@@ -50,23 +57,21 @@ export class Contents {
   #vault: Changes | undefined
   #closed = false
 
-  /** `unreadable` is told when what was kept cannot be read; the data then begins anew (A-73). */
-  constructor(text: string | undefined, shape: Shape, touch: () => void, unreadable: () => void) {
-    this.#shape = shape
-    this.#touch = touch
+  constructor(text: string | undefined, owner: Owner) {
+    this.#owner = owner
     this.#text = text
     // What `initial` and a schema give may be the same objects every time, and more than JSON.
-    const parsed = text !== undefined && shape.schema === undefined
+    const parsed = text !== undefined && owner.schema === undefined
     this.#copy = parsed ? copyOfText : copyOf
-    const content = this.#read(text, unreadable, parsed ? recall : decode)
-    this.data = new Changes('data', content.data, touch, this.#copy)
+    const content = this.#read(text, parsed ? recall : decode, owner)
+    this.data = new Changes('data', content.data, owner, this.#copy)
     this.#kept = content
   }
 
   /** Most requests flash nothing. */
   get flash(): Changes {
     if (this.#flash === undefined) {
-      this.#flash = new Changes('flash', { ...this.#kept.flash }, this.#touch, this.#copy)
+      this.#flash = new Changes('flash', { ...this.#kept.flash }, this.#owner, this.#copy)
       if (this.#closed) this.#flash.close()
     }
     return this.#flash
@@ -75,7 +80,7 @@ export class Contents {
   /** Few sessions have anything in a vault. */
   get vault(): Changes {
     if (this.#vault === undefined) {
-      this.#vault = new Changes('vault', { ...this.#kept.vault }, this.#touch, this.#copy)
+      this.#vault = new Changes('vault', { ...this.#kept.vault }, this.#owner, this.#copy)
       if (this.#closed) this.#vault.close()
     }
     return this.#vault
@@ -92,8 +97,8 @@ export class Contents {
   replay(text: string | undefined, login: LoginContent | undefined): string {
     const keep = login?.keep
     // Where nobody was faster, what the app was shown is kept: neither `initial` nor an update is asked for another.
-    const base = text === this.#text && !keep ? undefined : this.#read(text, () => {}, decode)
-    if (base && keep) base.data = { ...this.#shape.initial(), ...pick(base.data, keep) }
+    const base = text === this.#text && !keep ? undefined : this.#read(text, decode)
+    if (base && keep) base.data = { ...this.#owner.initial(), ...pick(base.data, keep) }
     const { flash, vault = {}, auth } = base ?? this.#kept
     const content: Content = {
       data: this.data.replay(base?.data),
@@ -101,7 +106,7 @@ export class Contents {
       vault: this.#vault ? this.#vault.replay(base && vault) : vault,
       auth: login ? login.auth : auth,
     }
-    const checked = this.#shape.schema && checkSchema(this.#shape.schema, content.data)
+    const checked = this.#owner.schema && checkSchema(this.#owner.schema, content.data)
     if (checked && 'misfit' in checked)
       throw new Fault('ERR_DATA', `${fieldOf('data', checked.misfit)} does not fit the schema`)
     return encode(content)
@@ -114,20 +119,24 @@ export class Contents {
     this.#vault?.close()
   }
 
-  /** Spread, not assigned: a `__proto__` in the text stays an ordinary key (A-72). */
-  #read(text: string | undefined, unreadable: () => void, parse: typeof decode): Content {
-    const { initial, schema } = this.#shape
-    const fresh = (): Content => ({ data: { ...initial() }, flash: {} })
-    if (text === undefined) return fresh()
+  /** Spread, not assigned: a `__proto__` in the text stays an ordinary key (A-72). `told`: who learns that it cannot be read. */
+  #read(text: string | undefined, parse: typeof decode, told?: Owner): Content {
+    const { initial, schema } = this.#owner
+    if (text === undefined) return fresh(initial)
     const content = parse(text)
     const data = content && over(initial(), content.data)
     const checked = schema && data && checkSchema(schema, data)
     if (!data || (checked && 'misfit' in checked)) {
-      unreadable()
-      return { ...fresh(), auth: content?.auth }
+      told?.unreadable()
+      return { ...fresh(initial), auth: content?.auth }
     }
-    return { ...content, data: checked ? { ...(checked.value as Fields) } : data }
+    const { flash, vault, auth } = content
+    return { data: checked ? { ...(checked.value as Fields) } : data, flash, vault, auth }
   }
+}
+
+function fresh(initial: Shape['initial']): Content {
+  return { data: { ...initial() }, flash: {} }
 }
 
 /** What was kept, and what it does not say as it is in the beginning. */

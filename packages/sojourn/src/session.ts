@@ -1,7 +1,7 @@
 /** The session of one request: everything on it is memory and marks; the commit carries them out. */
 import { inspect } from 'node:util'
 import type { Changes } from './changes.js'
-import { Contents, type LoginContent, proofIn, type Shape } from './content.js'
+import { Contents, type LoginContent, type Owner, proofIn } from './content.js'
 import { SessionCommittedError } from './errors.js'
 import { type MergeRules, mergedValue } from './merge.js'
 import { isOwnPath } from './own-path.js'
@@ -9,12 +9,9 @@ import { statedProof } from './proof.js'
 import type { Awaitable, Device, Draft, Minted, Proof, Refusal, SessionRecord, State } from './types.js'
 
 /** What a session asks of the request that it belongs to. */
-export interface Host extends Shape {
-  /** Something may change: the headers must wait from here on. */
-  touch(): void
+export interface Host extends Owner {
   mint(user: boolean): Minted
   device(): Device | undefined
-  unreadable(): void
   fresh(state: State): Awaitable<boolean>
   readonly merge: MergeRules<Record<string, unknown>>
   issueToken(id: string): string
@@ -48,6 +45,8 @@ export function checkUserId(verb: string, userId: unknown): void {
     throw new TypeError(`${verb}: the user's id is a text that is not empty; convert numbers with String()`)
 }
 
+const NO_LOGIN = Object.freeze({})
+
 /** One visitor's session, typed by its data. */
 export class Session<Data extends object = Record<string, unknown>> {
   /** Why the credential that came was not honoured; absent when it was. */
@@ -58,7 +57,7 @@ export class Session<Data extends object = Record<string, unknown>> {
   #intent: Draft['intent'] = 'keep'
   #minted: Minted | undefined
   #userId: string | undefined
-  #login: LoginOptions<Record<string, unknown>> = {}
+  #login: LoginOptions<Record<string, unknown>> = NO_LOGIN
   #proof: Proof | undefined
   #wanted = false
   #left = false
@@ -203,12 +202,7 @@ export class Session<Data extends object = Record<string, unknown>> {
     this.#minted = undefined
     this.#wanted = false
     this.#left = true
-    this.#contents = new Contents(
-      undefined,
-      this.#host,
-      () => this.#host.touch(),
-      () => {},
-    )
+    this.#contents = new Contents(undefined, this.#host)
   }
 
   /** A token for the forms of this session (CS-09); another for each call (A-143). A guest's session is kept for it. */
@@ -287,12 +281,7 @@ export class Session<Data extends object = Record<string, unknown>> {
     if (!this.#contents) {
       const carried = this.#userId === this.#state?.record.userId || this.#state?.record.userId === undefined
       const text = carried ? this.#state?.record.data : undefined
-      this.#contents = new Contents(
-        text,
-        this.#host,
-        () => this.#host.touch(),
-        () => this.#host.unreadable(),
-      )
+      this.#contents = new Contents(text, this.#host)
       if (this.#closed) this.#contents.close()
     }
     return this.#contents
@@ -369,14 +358,7 @@ export class Session<Data extends object = Record<string, unknown>> {
     // A login that keeps all, over what says of its user what it says itself, has nothing to write anew either.
     const asItIs = !login || (!login.keep && !login.auth && text !== undefined && !proofIn(text))
     if (text !== undefined && asItIs && !this.#contents?.dirty) return text
-    const contents =
-      this.#contents ??
-      new Contents(
-        undefined,
-        this.#host,
-        () => {},
-        () => {},
-      )
+    const contents = this.#contents ?? new Contents(undefined, this.#host)
     return contents.replay(text, login)
   }
 }

@@ -2,7 +2,7 @@
  * Stateful sessions: the credential is a random identifier signed with the secret key, the record is in a store under a
  * hash of it. A forged identifier costs no store call; a stolen database opens nothing (A-05, A-10, ASVS 7.2.3).
  */
-import { collect, type Flow, run, then } from '../awaitable.js'
+import { collect, type Flow, isPromise, run, then } from '../awaitable.js'
 import { hmac, sameDigest, sha256 } from '../crypto/digest.js'
 import { HolderKey } from '../crypto/holder-key.js'
 import { randomText } from '../crypto/random.js'
@@ -141,14 +141,17 @@ class Opaque implements Strategy {
   open(credential: string, now: number): Awaitable<State | Refusal> {
     const known = this.#recent.get(credential) ?? this.#verify(credential)
     if (typeof known === 'string') return known
-    return then(
-      this.#ask(() => this.#store.get(known.id)),
-      (record) => {
-        const { id, key, reissue } = known
-        const state = judge(id, record && this.#rest.open(id, record, key), now, this.#context)
-        return typeof state === 'string' ? state : { id, record: state.record, due: state.due, reissue, key }
-      },
-    )
+    const record = this.#ask(() => this.#store.get(known.id))
+    return isPromise(record) ? this.#judgeLater(known, record, now) : this.#judge(known, record, now)
+  }
+
+  async #judgeLater(known: Known, record: Promise<SessionRecord | undefined>, now: number): Promise<State | Refusal> {
+    return this.#judge(known, await record, now)
+  }
+
+  #judge({ id, key, reissue }: Known, record: SessionRecord | undefined, now: number): State | Refusal {
+    const state = judge(id, record && this.#rest.open(id, record, key), now, this.#context)
+    return typeof state === 'string' ? state : { id, record: state.record, due: state.due, reissue, key }
   }
 
   mint(): Minted {

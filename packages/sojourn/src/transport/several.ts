@@ -2,7 +2,7 @@
  * Several transports at once: what a request carries is looked for in all of them, and counts only where all of it is
  * one visitor's. The answer goes back the way that the honoured credential came; what is new goes by the first.
  */
-import { type Flow, run, then, wait } from '../awaitable.js'
+import { type Flow, isPromise, run, wait } from '../awaitable.js'
 import type { Awaitable, Capacity, Exchange, Refusal, State, Strategy, Transport } from '../types.js'
 
 /** What a request's credential came to, and the way it came. */
@@ -103,7 +103,12 @@ function openOne(by: Transport, x: Exchange, strategy: Strategy, now: number): A
   const carried = by.read(x)
   if (carried === '') return none(by)
   if (typeof carried !== 'string') return run(openBest(by, carried, strategy, now))
-  return then(strategy.open(carried, now), (found) => arrival(by, found, carried))
+  const found = strategy.open(carried, now)
+  return isPromise(found) ? arrivalLater(by, found, carried) : arrival(by, found, carried)
+}
+
+async function arrivalLater(by: Transport, found: Promise<State | Refusal>, credential: string): Promise<Arrival> {
+  return arrival(by, await found, credential)
 }
 
 /** Several values in one place: the one that is honoured, unless two are. Never silently the first or the last. */
