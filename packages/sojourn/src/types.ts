@@ -213,11 +213,6 @@ export interface Exchange {
   get(name: string): string | undefined
   /** Sets a response header, replacing what was there. */
   set(name: string, value: string): void
-  /**
-   * Says in the head what nobody else has said when it leaves: a header that is set then, by anybody, stands. Names in small
-   * letters. Where it is missing, `set` is asked, for what `get` does not know.
-   */
-  otherwise?(headers: Readonly<Record<string, string>>): void
   /** The `Set-Cookie` lines so far. */
   cookies(): string[]
   /** Replaces all `Set-Cookie` lines. */

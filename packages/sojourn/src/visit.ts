@@ -40,7 +40,6 @@ export interface Core extends Shape {
 }
 
 const USER_AGENT_LENGTH = 256
-const PRIVATE = { 'cache-control': 'private, no-store' } as const
 
 /** The part of a request that adapters see: `guard`, then the handler, then `commit`. */
 export class Visit<Data extends object> implements Host {
@@ -168,10 +167,9 @@ export class Visit<Data extends object> implements Host {
 
   #open(): Awaitable<Session<Data>> {
     const { transports, strategy, context } = this.#core
-    // Whoever looks at the session answers for one visitor: not for a shared cache (ASVS 14.2.2), unless the app,
-    // which may still set the header, knows better.
-    if (this.#x.otherwise) this.#x.otherwise(PRIVATE)
-    else if (this.#x.get('cache-control') === undefined) this.#x.set('cache-control', PRIVATE['cache-control'])
+    // Whoever looks at the session answers for one visitor: not for a shared cache (ASVS 14.2.2), unless the app, which may
+    // still set the header, knows better. Now and not at the commit: what sends files says `public` where nobody spoke.
+    if (this.#x.get('cache-control') === undefined) this.#x.set('cache-control', 'private, no-store')
     let arrival: Awaitable<Arrival>
     try {
       arrival = transports.open(this.#x, strategy, context.clock())

@@ -2,7 +2,7 @@
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http'
 import type { TLSSocket } from 'node:tls'
 import type { Awaitable, Exchange } from '../types.js'
-import { type Hold, hold } from './held.js'
+import { hold } from './held.js'
 
 /** What the node adapter may believe of what proxies write. */
 export interface Trust {
@@ -18,8 +18,6 @@ export class NodeExchange implements Exchange {
   /** Kept, since looking it up on a request whose prototype a framework has changed takes a microsecond. */
   #headers: IncomingHttpHeaders | undefined
   #secure: boolean | undefined
-  /** The response, whose head waits for the commit. */
-  #held: Hold | undefined
   /** As it was when the commit began: what a commit sets while the response waits is let through. */
   #setHeader: ServerResponse['setHeader'] | undefined
 
@@ -72,10 +70,6 @@ export class NodeExchange implements Exchange {
     }
   }
 
-  otherwise(headers: Readonly<Record<string, string>>): void {
-    if (this.#held) this.#held.otherwise = headers
-  }
-
   cookies(): string[] {
     const lines = this.#res.getHeader('set-cookie')
     if (lines === undefined) return []
@@ -95,7 +89,7 @@ export class NodeExchange implements Exchange {
    * looked up, and what stands there then is what is called.
    */
   before(commit: () => Awaitable<void>): void {
-    this.#held = hold(this.#res, () => {
+    hold(this.#res, () => {
       this.#setHeader = this.#res.setHeader
       return commit()
     })

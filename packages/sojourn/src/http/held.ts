@@ -15,9 +15,9 @@ type HeaderList = OutgoingHttpHeaders | OutgoingHttpHeader[] | [string, Outgoing
 
 type Target = Record<Verb | 'on', Anything>
 
-/** Makes `res` wait for `commit` before its headers leave. Nothing where they have left. */
-export function hold(res: ServerResponse, commit: () => Awaitable<void>): Hold | undefined {
-  if (res.headersSent) return undefined
+/** Makes `res` wait for `commit` before its headers leave. `false`: they have left. */
+export function hold(res: ServerResponse, commit: () => Awaitable<void>): boolean {
+  if (res.headersSent) return false
   const target = res as unknown as Target
   const held = new Hold(res, commit)
   // No more of its own than these four: on a response whose prototype a framework has changed, each costs microseconds.
@@ -25,17 +25,15 @@ export function hold(res: ServerResponse, commit: () => Awaitable<void>): Hold |
   target.write = (...args) => held.intercept('write', args)
   target.end = (...args) => held.intercept('end', args)
   target.flushHeaders = (...args) => held.intercept('flushHeaders', args)
-  return held
+  return true
 }
 
 /** What stands between a response's verbs, as they were before, and whoever calls them. */
-export class Hold implements Record<Verb, Anything> {
+class Hold implements Record<Verb, Anything> {
   readonly writeHead: Anything
   readonly write: Anything
   readonly end: Anything
   readonly flushHeaders: Anything
-  /** Headers that the head is to have where nobody has set them. */
-  otherwise: Readonly<Record<string, string>> | undefined
   readonly #res: ServerResponse
   readonly #commit: () => Awaitable<void>
   #phase: 'held' | 'committing' | 'free' | 'failed' = 'held'
@@ -53,7 +51,7 @@ export class Hold implements Record<Verb, Anything> {
   }
 
   intercept(verb: Verb, args: unknown[]): unknown {
-    if (this.#phase === 'free') return this.#call(verb, args)
+    if (this.#phase === 'free') return this[verb].apply(this.#res, args)
     if (this.#phase !== 'held') return this.#later(verb, args)
     // First, because it may throw: then nothing has begun yet.
     const rest = verb === 'writeHead' ? [applyHead(this.#res, args)] : args
@@ -66,18 +64,7 @@ export class Hold implements Record<Verb, Anything> {
       return this.#later(verb, args)
     }
     this.#phase = 'free'
-    return this.#call(verb, rest)
-  }
-
-  /**
-   * The verb as it was before. Whichever it is, node calls `writeHead` before the first byte: what the head is to have
-   * otherwise goes along with it, since a response that has a table of headers takes a microsecond more than one without.
-   */
-  #call(verb: Verb, args: unknown[]): unknown {
-    const res = this.#res
-    if (verb !== 'writeHead' || !this.otherwise) return this[verb].apply(res, args)
-    const status = args.length > 1 ? applyHead(res, args) : args[0]
-    return this.writeHead.call(res, status, lacking(res, this.otherwise))
+    return this[verb].apply(this.#res, rest)
   }
 
   #wait(done: Promise<void>, verb: Verb, args: unknown[]): unknown {
@@ -106,7 +93,7 @@ export class Hold implements Record<Verb, Anything> {
   #release(waiting: [Verb, unknown[]][]): void {
     this.#phase = 'free'
     let flowing: unknown = true
-    for (const [verb, args] of waiting) flowing = this.#call(verb, args)
+    for (const [verb, args] of waiting) flowing = this[verb].apply(this.#res, args)
     if (waiting.at(-1)![0] === 'write' && flowing === true) this.#drained()
   }
 
@@ -158,13 +145,6 @@ export class Hold implements Record<Verb, Anything> {
   }
 }
 
-/** Those of the headers that the response does not have. */
-function lacking(res: ServerResponse, headers: Readonly<Record<string, string>>): OutgoingHttpHeaders {
-  for (const name in headers)
-    if (res.hasHeader(name)) return Object.fromEntries(Object.entries(headers).filter(([name]) => !res.hasHeader(name)))
-  return headers
-}
-
 /** By its kind alone: its words may quote what the handler said. */
 function complain(error: unknown): void {
   const kind = error instanceof Error ? ((error as NodeJS.ErrnoException).code ?? error.name) : typeof error
@@ -182,7 +162,7 @@ function dismiss(args: unknown[]): void {
 /** Takes in what `writeHead` was given, so that the commit sees all headers and its own are not overwritten. */
 function applyHead(res: ServerResponse, [status, reason, headers]: unknown[]): number {
   if (typeof reason === 'string') res.statusMessage = reason
-  const given = (typeof reason === 'string' ? headers : reason) as HeaderList | undefined
+  const given = (typeof reason === 'string' ? headers : (headers ?? reason)) as HeaderList | null | undefined
   const seen = new Set<string>()
   for (const [name, value] of pairs(given)) {
     if (value === undefined) continue
@@ -194,8 +174,8 @@ function applyHead(res: ServerResponse, [status, reason, headers]: unknown[]): n
   return res.statusCode
 }
 
-function pairs(given: HeaderList | undefined): [string, OutgoingHttpHeader | undefined][] {
-  if (given === undefined) return []
+function pairs(given: HeaderList | null | undefined): [string, OutgoingHttpHeader | undefined][] {
+  if (given === undefined || given === null) return []
   if (!Array.isArray(given)) return Object.entries(given)
   if (Array.isArray(given[0])) return given as [string, OutgoingHttpHeader][]
   return given.flatMap((name, i) => (i % 2 === 0 ? [[String(name), given[i + 1] as OutgoingHttpHeader]] : []))

@@ -109,7 +109,7 @@ export function statements(names: { full: string; endAll: string }, channel: str
     // it planned, and knows as little of the number of keys each time, so that it plans once.
     get: prepared(
       `SELECT own.* FROM string_to_table($1, chr(${SEPARATOR.charCodeAt(0)})) AS wanted (key), LATERAL
-       (SELECT id, ${NAMES} FROM ${full} WHERE id = wanted.key AND expires_at > $2 OFFSET 0) AS own`,
+       (SELECT t.id, ${NAMES} FROM ${full} AS t WHERE t.id = wanted.key AND t.expires_at > $2 OFFSET 0) AS own`,
     ),
     create: write(
       lock,

@@ -6,11 +6,12 @@ const MOST = 100
 
 /**
  * Makes of what reads several keys what reads one. All that requests ask for in one turn of the event loop is asked at its
- * end, and each key once: a query costs the client and the server many times what a row of it does. `read` gives values by
- * key; when it fails, all that it was to read for fail with it.
+ * end, together: a query costs the client and the server many times what a row of it does. `read` gives values by key.
+ * When it fails, all that it was to read for fail with it; but where the fault may be `ofOne`, each is asked for alone.
  */
 export function together<T>(
   read: (keys: readonly string[]) => Promise<Map<string, T>>,
+  ofOne: (fault: unknown) => boolean,
 ): (key: string) => Promise<T | undefined> {
   interface Batch {
     readonly keys: Set<string>
@@ -30,7 +31,13 @@ export function together<T>(
 
   return async (key) => {
     if (open === undefined || open.keys.size >= MOST) open = begin()
-    open.keys.add(key)
-    return (await open.values).get(key)
+    const { keys, values } = open
+    keys.add(key)
+    try {
+      return (await values).get(key)
+    } catch (fault) {
+      if (keys.size === 1 || !ofOne(fault)) throw fault
+      return (await read([key])).get(key)
+    }
   }
 }

@@ -105,7 +105,7 @@ export function postgres(client: PostgresClient, options: PostgresOptions = {}):
   const read = together(async (keys) => {
     const { rows } = await run(sql.get, textOf(keys), clock())
     return new Map(rows.map(([key, ...row]) => [key as string, row]))
-  })
+  }, isOfData)
   const get = async (id: string) => {
     const row = await read(escaped(id))
     return row && recordOf(row)
@@ -186,6 +186,11 @@ export function postgres(client: PostgresClient, options: PostgresOptions = {}):
       driver.release()
     },
   }
+}
+
+/** Whether the server stumbled over what stands in a row, such as one that the disk has damaged, and not over itself. */
+function isOfData(fault: unknown): boolean {
+  return /^(?:22|XX)/.test(String((fault as { code?: unknown } | null)?.code))
 }
 
 /**
