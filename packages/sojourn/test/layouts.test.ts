@@ -3,7 +3,10 @@
  * up every property of every one the slow way, for as long as the process lasts. No answer shows that, so V8 is asked.
  */
 import { execFileSync } from 'node:child_process'
-import { createServer, type ServerResponse } from 'node:http'
+import { once } from 'node:events'
+import { Agent, createServer, get, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
 import { setFlagsFromString } from 'node:v8'
 import { createSessions, generateSecret, opaque } from 'sojourn'
@@ -39,6 +42,34 @@ test('responses that waited for a commit have a layout that they share', async (
   for (let n = 0; n < 20; n++) expect((await fetch(`http://127.0.0.1:${port}`)).headers.getSetCookie()).toHaveLength(1)
   expect(answered.slice(-5).map(isFast)).toEqual(Array(5).fill(true))
   expect(answered.slice(-5).map((res) => isLike(res, answered.at(-1)!))).toEqual(Array(5).fill(true))
+})
+
+test('the connection of a login has the layout that others have, though it was asked for the address', async () => {
+  const sessions = createSessions({ keys: generateSecret(), strategy: opaque({ store: memory() }) })
+  const attach = node(sessions)
+  const sockets: Record<string, Socket> = {}
+  const server = createServer((req, res) =>
+    attach(req, res, async () => {
+      const session = await sessions.of(req)
+      sockets[req.url!] = req.socket
+      if (req.url === '/login') session.login('ada')
+      await session.commit()
+      res.end(session.device?.ip)
+    }),
+  )
+  const { port, close } = await listening(server)
+  onTestFinished(close)
+  const ask = async (path: string, agent: Agent) => {
+    const [response] = (await once(get({ host: '127.0.0.1', port, path, agent }), 'response')) as [IncomingMessage]
+    return text(response)
+  }
+  const agents = ['/login', '/'].map((path) => ({ path, agent: new Agent({ keepAlive: true, maxSockets: 1 }) }))
+  onTestFinished(() => agents.forEach(({ agent }) => void agent.destroy()))
+  const answers: string[] = []
+  for (let n = 0; n < 3; n++) for (const { path, agent } of agents) answers.push(await ask(path, agent))
+  expect(answers.slice(-2)).toEqual([expect.stringContaining('127.0.0.1'), ''])
+  expect(Reflect.ownKeys(sockets['/login']!)).toEqual(Reflect.ownKeys(sockets['/']!))
+  expect(isLike(sockets['/login']!, sockets['/']!)).toBe(true)
 })
 
 const MENDED = `
