@@ -327,6 +327,7 @@ export class Session<Data extends object = Record<string, unknown>> {
     const changed = session.#wanted || session.#contents?.dirty === true
     if (session.#intent === 'keep' && !changed && !state?.due && !state?.reissue) return undefined
     const login = { keep: session.#login.keep, auth: session.#proof }
+    const goesOn = state !== undefined && (session.#intent === 'keep' || session.#intent === 'rotate')
     return {
       state,
       changed,
@@ -337,7 +338,7 @@ export class Session<Data extends object = Record<string, unknown>> {
       userId: session.#userId,
       persistent: session.persistent,
       authenticatedAt: session.#login.authenticatedAt,
-      device: session.#host.device(),
+      device: goesOn ? undefined : session.#host.device(),
       replay: (text) => session.#replay(text),
       // After a logout a login takes nothing along, not even the user's own.
       carry: (text) => session.#replay(session.#left ? undefined : text, login),

@@ -145,6 +145,7 @@ export interface Draft {
   readonly persistent: boolean
   /** When the user of a login proved who they are, where that was before now, epoch milliseconds. */
   readonly authenticatedAt?: number | undefined
+  /** Where a session begins, if one does: what goes on has its own. */
   readonly device: Device | undefined
   /** Whether the data was changed by this request. */
   readonly changed: boolean
