@@ -20,6 +20,8 @@ interface Copy {
 /** A call to the backend on its way, which may fill the copy if nothing overtakes it. A read may be shared. */
 export interface Call {
   readonly asked: number
+  /** The copy that it takes the place of. */
+  readonly before: SessionRecord | undefined
   answer?: Promise<SessionRecord | undefined>
 }
 
@@ -57,8 +59,9 @@ export class Copies {
 
   /** A call begins: the copy is gone, and no call that began before may fill it. */
   begin(id: string): Call {
+    const before = (this.#young.get(id) ?? this.#old.get(id))?.record
     this.drop(id)
-    const call: Call = { asked: performance.now() }
+    const call: Call = { asked: performance.now(), before }
     this.#calls.set(id, call)
     return call
   }
