@@ -300,9 +300,9 @@ describe('reads', () => {
     await ask(`COMMENT ON VIEW ${name} IS '${comment}'`)
 
     const statements = asked(client)
-    const read = await Promise.allSettled(['good', 'bad', 'fine'].map((id) => store.get(id)))
-    expect(read.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled'])
-    expect(statements.map((keys) => keys.length)).toEqual([3, 1, 1, 1])
+    const read = await Promise.allSettled(['good', 'bad', 'fine', 'good'].map((id) => store.get(id)))
+    expect(read.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled', 'fulfilled'])
+    expect(statements).toEqual([['good', 'bad', 'fine'], ['good'], ['bad'], ['fine']])
   })
 
   test('find their record by the index, also where the table was empty when the first was planned', async () => {

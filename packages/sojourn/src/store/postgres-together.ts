@@ -16,6 +16,8 @@ export function together<T>(
   interface Batch {
     readonly keys: Set<string>
     readonly values: Promise<Map<string, T>>
+    /** What was asked for once more, each key alone. */
+    readonly alone: Map<string, Promise<Map<string, T>>>
   }
   let open: Batch | undefined
 
@@ -25,19 +27,20 @@ export function together<T>(
       if (open === batch) open = undefined
       return read([...keys])
     }
-    const batch = { keys, values: turn().then(send) }
+    const batch = { keys, values: turn().then(send), alone: new Map() }
     return batch
   }
 
   return async (key) => {
     if (open === undefined || open.keys.size >= MOST) open = begin()
-    const { keys, values } = open
+    const { keys, values, alone } = open
     keys.add(key)
     try {
       return (await values).get(key)
     } catch (fault) {
       if (keys.size === 1 || !ofOne(fault)) throw fault
-      return (await read([key])).get(key)
+      if (!alone.has(key)) alone.set(key, read([key]))
+      return (await alone.get(key)!).get(key)
     }
   }
 }

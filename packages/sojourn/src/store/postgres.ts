@@ -188,9 +188,13 @@ export function postgres(client: PostgresClient, options: PostgresOptions = {}):
   }
 }
 
-/** Whether the server stumbled over what stands in a row, such as one that the disk has damaged, and not over itself. */
+/**
+ * Whether the server stumbled over what stands in a row, such as one that the disk has damaged. What it says of itself, and
+ * what a pooler says before there is one, is fatal.
+ */
 function isOfData(fault: unknown): boolean {
-  return /^(?:22|XX)/.test(String((fault as { code?: unknown } | null)?.code))
+  const { code, severity } = (fault ?? {}) as { code?: unknown; severity?: unknown }
+  return /^(?:22|58|XX)/.test(String(code)) && severity !== 'FATAL'
 }
 
 /**
