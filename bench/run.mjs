@@ -1,7 +1,7 @@
 /**
  * Measures Sojourn against its peers, all in the same run. The tables go to stdout as Markdown, progress to stderr.
  *
- *   npm run bench                       all of it, about half an hour
+ *   npm run bench                       all of it, about forty minutes
  *   npm run bench -- --quick            a glance of five minutes, indicative only, without the million
  *   npm run bench -- --only floor       only these contenders (may be repeated), and no table of growth
  *   npm run bench -- --growth           only what many sessions cost

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, get, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import createExpress from 'express'
 import { createSessions, opaque } from 'sojourn'
 import { express } from 'sojourn/adapter/express'
@@ -17,7 +18,7 @@ type Answer = (res: ServerResponse) => unknown
 /** A sessions object over a store that takes its time. */
 const slow = () => {
   const store = gated(memory(), async (_, go) => {
-    await new Promise((resolve) => setTimeout(resolve, 1))
+    await pause(1)
     return go()
   })
   return createSessions({ keys: KEY, strategy: opaque({ store }) })
@@ -62,7 +63,10 @@ function answered(
 const ways: Record<string, Answer> = {
   end: (res) => res.end('text'),
   'end without a body': (res) => res.end(),
-  write: (res) => res.write('text') && res.end(),
+  write(res) {
+    res.write('text')
+    res.end()
+  },
   flushHeaders(res) {
     res.flushHeaders()
     res.end('text')

@@ -59,9 +59,7 @@ export class Copies {
 
   /** A call begins: the copy is gone, and no call that began before may fill it. */
   begin(id: string): Call {
-    const before = (this.#young.get(id) ?? this.#old.get(id))?.record
-    this.drop(id)
-    const call: Call = { asked: performance.now(), before }
+    const call: Call = { before: this.drop(id), asked: performance.now() }
     this.#calls.set(id, call)
     return call
   }
@@ -74,14 +72,13 @@ export class Copies {
     return true
   }
 
-  /** The record changed, or may have. */
-  drop(id: string): void {
+  /** The record changed, or may have. Gives the copy that is gone. */
+  drop(id: string): SessionRecord | undefined {
+    const copy = this.#young.get(id) ?? this.#old.get(id)
     this.#calls.delete(id)
     this.#old.delete(id)
-    const copy = this.#young.get(id)
-    if (copy === undefined) return
-    this.#size -= copy.size
-    this.#young.delete(id)
+    if (this.#young.delete(id)) this.#size -= copy!.size
+    return copy?.record
   }
 
   /** Any record may have changed. */

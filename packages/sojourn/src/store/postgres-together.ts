@@ -1,4 +1,5 @@
 /** Reads that are asked for in one turn of the event loop, asked of the server together. */
+// Not by the global timers, which tests put a clock of their own in place of: no read would leave.
 import { setImmediate as turn } from 'node:timers/promises'
 
 /** Reads that share a statement, at the most. */

@@ -141,6 +141,7 @@ class Opaque implements Strategy {
   open(credential: string, now: number): Awaitable<State | Refusal> {
     const known = this.#recent.get(credential) ?? this.#verify(credential)
     if (typeof known === 'string') return known
+    // Not by `then`, for which each request would make a function, also where nothing waits.
     const record = this.#ask(() => this.#store.get(known.id))
     return isPromise(record) ? this.#judgeLater(known, record, now) : this.#judge(known, record, now)
   }

@@ -103,6 +103,7 @@ function openOne(by: Transport, x: Exchange, strategy: Strategy, now: number): A
   const carried = by.read(x)
   if (carried === '') return none(by)
   if (typeof carried !== 'string') return run(openBest(by, carried, strategy, now))
+  // Not by `then`, for which each request would make a function, also where nothing waits.
   const found = strategy.open(carried, now)
   return isPromise(found) ? arrivalLater(by, found, carried) : arrival(by, found, carried)
 }
